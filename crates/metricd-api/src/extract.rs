@@ -8,3 +8,4 @@ pub(crate) mod negotiation;
 pub(crate) mod paging;
 pub(crate) mod parameters;
 pub(crate) mod query_string;
+pub(crate) mod time_zone;

@@ -16,3 +16,6 @@ pub(crate) mod validator_cache;
 
 /// `true` if the result is truncated; absent otherwise.
 pub(crate) const X_TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
+
+/// The time zone in which the SQL of a result ran.
+pub(crate) const X_TIME_ZONE: HeaderName = HeaderName::from_static("x-time-zone");

@@ -7,11 +7,11 @@ use std::time::Duration;
 use actix_web::web;
 use chrono::{DateTime, Utc};
 use metricd_access::Access;
-use metricd_domain::{Contract, Tenant};
-use metricd_execution::{MetricRunner, Resolver, RunLimits, SqlValidationError, SqlValidator};
+use metricd_domain::{Contract, Tenant, TimeZone};
+use metricd_execution::{MetricRunner, Resolver, RunLimits, SqlValidationError, SqlValidator, TimeZones};
 use metricd_repository::MetricRepository;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::auth::quotas::VALIDATION_ACQUIRE_TIMEOUT;
@@ -64,12 +64,16 @@ pub struct ApiState {
     pub validation_permits: Arc<Semaphore>,
     /// Allows one ingestion at a time; waiting requests hold no connection.
     pub ingestion_permits: Arc<Semaphore>,
+    /// The time zone of requests that name none: that of the runner's sessions.
+    pub time_zone: TimeZone,
+    /// The time zones that the database knows. Read for the first request that names one, and kept.
+    pub time_zones: Arc<OnceCell<TimeZones>>,
     /// The clock.
     pub now: fn() -> DateTime<Utc>,
 }
 
 impl ApiState {
-    /// Without tokens, tenants and quotas. Limits: 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several
+    /// Without tokens, tenants and quotas, in UTC. Limits: 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several
     /// metrics in one call, 5 minutes and 16 KiB/s for reading a stream, 256 MiB for an upload.
     #[must_use]
     pub fn new(
@@ -99,8 +103,19 @@ impl ApiState {
             uploads: Arc::new(uploads),
             validation_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_VALIDATIONS)),
             ingestion_permits: Arc::new(Semaphore::new(1)),
+            time_zone: TimeZone::default(),
+            time_zones: Arc::default(),
             now: Utc::now,
         }
+    }
+
+    /// The time zones that the database knows.
+    ///
+    /// # Errors
+    ///
+    /// The problem of reading them, which the next request tries again.
+    pub(crate) async fn time_zones(&self) -> Result<&TimeZones, Problem> {
+        Ok(self.time_zones.get_or_try_init(|| self.runner.time_zones()).await?)
     }
 
     /// Creates the validator of SQL, for which it reads the functions and types of the warehouse.

@@ -6,14 +6,14 @@ mod slot;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use metricd_domain::{Contract, MetricDefinition, Parameter, ParameterName, ParameterValue, Period};
+use metricd_domain::{Contract, MetricDefinition, Parameter, ParameterName, ParameterValue, Period, TimeZone};
 
 pub use self::period::{AppliedPeriod, PeriodApplication, is_period};
 use self::period::{END_DATE, PeriodRequest, START_DATE};
 use self::slot::Slot;
-use crate::period::rewritten;
+use crate::period::{Clock, rewritten};
 use crate::rewritten_sql::RewrittenSql;
-use crate::{BoundStatement, Expected, InvalidStatement, Statement};
+use crate::{BoundStatement, Expected, InvalidStatement, RequestZone, Statement};
 
 /// A value of a request that is invalid or missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,12 @@ enum PeriodDays {
     /// They are bound to parameters that the SQL names.
     Named,
     /// They are bound to parameters of a rewritten statement.
-    Rewritten(PeriodStatement),
+    Rewritten {
+        /// The one for days in UTC, or in no zone.
+        utc: PeriodStatement,
+        /// The one for days in another zone, if it is another one.
+        zoned: Option<PeriodStatement>,
+    },
     /// They are refused, with this reason.
     Unsupported(String),
 }
@@ -83,13 +88,19 @@ impl MetricStatement {
             Some(Period::Unsupported { reason }) => unsupported(reason),
             Some(Period::Bound) => unsupported("its SQL has changed since it was validated"),
             None => unsupported("its SQL was stored without being validated"),
-            Some(period) => match rewritten(&statement, period, tables) {
-                Some(Ok(rewritten)) => {
-                    PeriodDays::Rewritten(PeriodStatement::of((&statement, declared, known), &rewritten, period))
+            Some(period) => {
+                let rewritten = |clock: Clock| {
+                    let rewritten = rewritten(&statement, period, tables, clock)?;
+                    let of = |rewritten| PeriodStatement::of((&statement, declared, known), &rewritten, period);
+                    Some(rewritten.map(of))
+                };
+                let zoned = if period.is_of_instants() { rewritten(Clock::Session) } else { None };
+                match (rewritten(Clock::Utc), zoned.transpose()) {
+                    (Some(Ok(utc)), Ok(zoned)) => PeriodDays::Rewritten { utc, zoned },
+                    (Some(Err(reason)), _) | (_, Err(reason)) => unsupported(&reason),
+                    (None, Ok(_)) => unsupported("its SQL has changed since it was validated"),
                 }
-                Some(Err(reason)) => unsupported(&reason),
-                None => unsupported("its SQL has changed since it was validated"),
-            },
+            }
         };
         let expected = known.map(|contract| Arc::new(Expected::of(contract)));
         Ok(Self { text: numbered(&statement, declared).text.into(), slots, days, expected })
@@ -100,8 +111,10 @@ impl MetricStatement {
     #[must_use]
     pub fn without_expectation(mut self) -> Self {
         self.expected = None;
-        if let PeriodDays::Rewritten(rewritten) = &mut self.days {
-            rewritten.expected = None;
+        if let PeriodDays::Rewritten { utc, zoned } = &mut self.days {
+            for rewritten in zoned.iter_mut().chain([utc]) {
+                rewritten.expected = None;
+            }
         }
         self
     }
@@ -116,6 +129,20 @@ impl MetricStatement {
         &self,
         given: &BTreeMap<String, String>,
     ) -> Result<(BoundStatement, Option<AppliedPeriod>), Vec<InvalidArgument>> {
+        self.bind_in(given, &RequestZone::default())
+    }
+
+    /// The same, for a request in this time zone. The days of a period are days of the zone, and SQL that names
+    /// `:time_zone` gets its name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::bind`].
+    pub fn bind_in(
+        &self,
+        given: &BTreeMap<String, String>,
+        zone: &RequestZone,
+    ) -> Result<(BoundStatement, Option<AppliedPeriod>), Vec<InvalidArgument>> {
         let mut faults = Vec::new();
         let period = PeriodRequest::read(given, &mut faults);
         for name in given.keys().filter(|name| !is_period(name)) {
@@ -126,17 +153,18 @@ impl MetricStatement {
         let mut arguments = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
             let bound = match given.get(slot.name()) {
-                Some(value) => slot.value(value).map(Some),
-                None => slot.absent(),
+                Some(value) => slot.value(value, zone.zone()).map(Some),
+                None => slot.absent(zone.zone()),
             };
             match bound {
                 Ok(value) => arguments.push(value),
                 Err(message) => faults.push(InvalidArgument { name: slot.name().to_owned(), message }),
             }
         }
-        let (text, applied, expected) = self.apply(&period, given, &mut arguments, &mut faults);
+        let (text, applied, expected) = self.apply((&period, zone.zone()), given, &mut arguments, &mut faults);
         if faults.is_empty() {
-            Ok((BoundStatement::new(text, arguments).expecting(expected.cloned()), applied))
+            let bound = BoundStatement::new(text, arguments).expecting(expected.cloned());
+            Ok((bound.in_time_zone(zone.differing().cloned()), applied))
         } else {
             faults.sort_by(|left, right| left.name.cmp(&right.name));
             faults.dedup_by(|left, right| left.name == right.name);
@@ -146,7 +174,7 @@ impl MetricStatement {
 
     /// The parameters: the name, the type if it is known, and whether a request must have a value.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, Option<String>, bool)> {
-        self.slots.iter().map(|slot| (slot.name(), slot.type_name(), slot.absent().is_err()))
+        self.slots.iter().map(|slot| (slot.name(), slot.type_name(), slot.is_needed()))
     }
 
     /// The parameters as in [`Self::parameters`], from the contract of a definition and without parsing its SQL. Empty
@@ -156,7 +184,7 @@ impl MetricStatement {
         let parameters = known.map(Contract::parameters).unwrap_or_default();
         parameters.iter().map(move |parameter| {
             let slot = Slot::new(&parameter.name, &definition.metric.parameters, known);
-            (slot.name().to_owned(), slot.type_name(), slot.absent().is_err())
+            (slot.name().to_owned(), slot.type_name(), slot.is_needed())
         })
     }
 
@@ -197,7 +225,7 @@ impl MetricStatement {
 
     fn apply(
         &self,
-        period: &PeriodRequest,
+        (period, zone): (&PeriodRequest, &TimeZone),
         given: &BTreeMap<String, String>,
         arguments: &mut Vec<Option<ParameterValue>>,
         faults: &mut Vec<InvalidArgument>,
@@ -212,19 +240,20 @@ impl MetricStatement {
         match &self.days {
             PeriodDays::Named => {
                 refuse(&|name| format!("the metric's SQL names a period of its own, without `:{name}`"));
-                (Arc::clone(&self.text), Some(period.applied(PeriodApplication::Bound)), own)
+                (Arc::clone(&self.text), Some(period.applied(PeriodApplication::Bound, zone)), own)
             }
-            PeriodDays::Rewritten(rewritten) if given.keys().any(|name| is_period(name)) => {
+            PeriodDays::Rewritten { utc, zoned } if given.keys().any(|name| is_period(name)) => {
+                let rewritten = zoned.as_ref().filter(|_| !zone.is_utc()).unwrap_or(utc);
                 let value = |value: &ValueSource| match value {
                     ValueSource::Own(number) => arguments.get(*number).cloned().flatten(),
                     ValueSource::FirstDay => Some(period.first_day()),
                     ValueSource::LastDay => Some(period.last_day()),
                 };
                 *arguments = rewritten.values.iter().map(value).collect();
-                let applied = Some(period.applied(rewritten.application));
+                let applied = Some(period.applied(rewritten.application, zone));
                 (Arc::clone(&rewritten.text), applied, rewritten.expected.as_ref())
             }
-            PeriodDays::Rewritten(_) => (Arc::clone(&self.text), None, own),
+            PeriodDays::Rewritten { .. } => (Arc::clone(&self.text), None, own),
             PeriodDays::Unsupported(reason) => {
                 refuse(&|_| format!("the metric has no period: {reason}"));
                 (Arc::clone(&self.text), None, own)

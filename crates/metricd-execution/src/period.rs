@@ -12,8 +12,17 @@ use crate::rewritten_sql::RewrittenSql;
 use crate::{Position, Statement};
 use metricd_database::quote_identifier;
 
-/// Rewrites a statement that reads these tables, for requests with a period. `None` if it needs no rewrite, or if no
-/// period applies to it.
+/// The clock that decides the day of an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// UTC, in which days begin at midnight. It is the session's time zone.
+    Utc,
+    /// That of the session's time zone, where midnight may be skipped or may come twice.
+    Session,
+}
+
+/// Rewrites a statement that reads these tables, for requests with a period of days by this clock. `None` if it needs no
+/// rewrite, or if no period applies to it.
 ///
 /// # Errors
 ///
@@ -22,10 +31,11 @@ pub(crate) fn rewritten(
     statement: &Statement,
     period: &Period,
     tables: &[ContractTable],
+    clock: Clock,
 ) -> Option<Result<Statement, String>> {
     match period {
-        Period::Narrowed(source) => Some(narrowed(statement, source, tables)),
-        Period::Result(column) => Some(filtered(statement, column)),
+        Period::Narrowed(source) => Some(narrowed(statement, source, tables, clock)),
+        Period::Result(column) => Some(filtered(statement, column, clock)),
         Period::Bound | Period::Unsupported { .. } => None,
     }
 }
@@ -38,6 +48,7 @@ pub(crate) fn narrowed(
     statement: &Statement,
     source: &PeriodSource,
     read: &[ContractTable],
+    clock: Clock,
 ) -> Result<Statement, String> {
     let uses = uses(statement);
     let columns = columns(&uses, source, read);
@@ -58,7 +69,7 @@ pub(crate) fn narrowed(
         // Written as the author wrote it: a name without a schema means another table once one appears in an earlier
         // schema, whether the request has a period or not.
         let table = TableName { schema: read.schema.as_deref(), table: &source.table };
-        let rows = rows_inside(&table, source, &columns, read.only.is_some());
+        let rows = rows_inside(&table, source, &columns, read.only.is_some(), clock);
         let alias = if read.has_alias { String::new() } else { format!(" AS {}", quote_identifier(&source.table)) };
         let select = offset(read.select);
         let is_short = statement.text().get(select..select + 5).is_some_and(|word| word.eq_ignore_ascii_case("table"));
@@ -77,10 +88,11 @@ pub(crate) fn source_rows(
     statement: &Statement,
     source: &PeriodSource,
     read: &[ContractTable],
+    clock: Clock,
 ) -> Result<Statement, String> {
     let columns = columns(&uses(statement), source, read);
     let table = TableName { schema: Some(&source.schema), table: &source.table };
-    let rows = rows_inside(&table, source, &columns, false);
+    let rows = rows_inside(&table, source, &columns, false, clock);
     parsed(format!("SELECT * FROM {rows} AS {}", quote_identifier(&source.table)))
 }
 
@@ -103,8 +115,8 @@ fn table_of<'a>(source: &PeriodSource, read: &'a [ContractTable]) -> Option<&'a 
 
 /// Rewrites the statement to return only the rows of its result that are inside the period. The order is kept, because
 /// PostgreSQL filters the rows of a subquery in order.
-fn filtered(statement: &Statement, column: &PeriodColumn) -> Result<Statement, String> {
-    let inside = inside(&column.column);
+fn filtered(statement: &Statement, column: &PeriodColumn, clock: Clock) -> Result<Statement, String> {
+    let inside = inside(&column.column, clock);
     // A comment may end the last line of the statement.
     parsed(format!("SELECT * FROM (\n{}\n) AS result WHERE {inside}", statement.body()))
 }
@@ -132,10 +144,10 @@ impl fmt::Display for TableName<'_> {
 }
 
 /// A subquery for these columns, with the rows of the source that are inside the period.
-fn rows_inside(table: &TableName<'_>, source: &PeriodSource, columns: &str, is_only: bool) -> String {
+fn rows_inside(table: &TableName<'_>, source: &PeriodSource, columns: &str, is_only: bool, clock: Clock) -> String {
     let columns = if columns.is_empty() { String::new() } else { format!("{columns} ") };
     let only = if is_only { "ONLY " } else { "" };
-    let inside = inside(&source.column);
+    let inside = inside(&source.column, clock);
     format!("(SELECT {columns}FROM {only}{table} WHERE {inside})")
 }
 
@@ -143,12 +155,22 @@ fn rows_inside(table: &TableName<'_>, source: &PeriodSource, columns: &str, is_o
 /// both included. PostgreSQL has no shorter unit of time. `-infinity` and `infinity` are inside a period that is open
 /// on their side. The condition is the same for dates and timestamps, because the type of the column may change after
 /// validation.
-fn inside(column: &str) -> String {
+///
+/// In a time zone, midnight may not exist, or come twice; then PostgreSQL converts the bounds to an instant up to a day
+/// late, and rows between have a day inside the period that the bounds do not. So the lower bound is a day earlier, and
+/// the row's own day decides. The bounds are for indexes. The planner estimates `IS NOT NULL` as true for all rows, and a
+/// comparison of days as true for one in 200.
+fn inside(column: &str, clock: Clock) -> String {
     let column = quote_identifier(column);
-    format!(
-        "{column} >= CAST(:start_date AS date) AND {column} <= CAST(:end_date AS date) + INTERVAL '1 day' - INTERVAL '1 \
-         microsecond'"
-    )
+    let (first, last) = ("CAST(:start_date AS date)", "CAST(:end_date AS date)");
+    let until = format!("{column} <= {last} + INTERVAL '1 day' - INTERVAL '1 microsecond'");
+    match clock {
+        Clock::Utc => format!("{column} >= {first} AND {until}"),
+        Clock::Session => format!(
+            "{column} >= {first} - INTERVAL '1 day' AND {until} AND \
+             CASE WHEN CAST({column} AS date) >= {first} AND CAST({column} AS date) <= {last} THEN 1 END IS NOT NULL"
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -166,9 +188,10 @@ mod tests {
             column: "date".into(),
             type_name: "date".into(),
         };
-        let text =
-            super::narrowed(&parse(sql), &source, &[]).map(|statement| statement.body().to_owned()).unwrap_or_default();
-        let inside = inside("date");
+        let text = super::narrowed(&parse(sql), &source, &[], Clock::Utc)
+            .map(|statement| statement.body().to_owned())
+            .unwrap_or_default();
+        let inside = inside("date", Clock::Utc);
         let rows = |name: &str| format!("(SELECT * FROM {name} WHERE {inside})");
         text.replace(&rows("\"metrics\""), "ROWS")
             .replace(&rows("ONLY \"metrics\""), "ONLY_ROWS")
@@ -251,8 +274,8 @@ mod tests {
             column: "day".into(),
             type_name: "date".into(),
         };
-        let rows = format!("(SELECT * FROM \"sales\".\"orders\" WHERE {})", inside("day"));
-        let rows_of_bare_name = format!("(SELECT * FROM \"orders\" WHERE {})", inside("day"));
+        let rows = format!("(SELECT * FROM \"sales\".\"orders\" WHERE {})", inside("day", Clock::Utc));
+        let rows_of_bare_name = format!("(SELECT * FROM \"orders\" WHERE {})", inside("day", Clock::Utc));
         let sql = "SELECT sales.orders.*, shop.orders.* FROM orders o, sales.orders, shop.orders";
         for (is_visible, first) in [(true, rows_of_bare_name), (false, "orders".to_owned())] {
             let read = ContractTable {
@@ -264,7 +287,7 @@ mod tests {
             };
             // Any column may be read.
             let sql = format!("{sql} NATURAL JOIN x");
-            let narrowed = super::narrowed(&parse(&sql), &source, &[read]).unwrap();
+            let narrowed = super::narrowed(&parse(&sql), &source, &[read], Clock::Utc).unwrap();
             let expected = format!(
                 "SELECT orders.*, shop.orders.* FROM {first} o, {rows} AS \"orders\", shop.orders NATURAL JOIN x"
             );
@@ -275,7 +298,8 @@ mod tests {
     #[test]
     fn a_result_is_filtered_by_its_column() {
         let column = PeriodColumn { column: "The \"day\"".into(), type_name: "timestamp without time zone".into() };
-        let statement = filtered(&parse("SELECT :a AS a FROM x ORDER BY a LIMIT 3 -- few"), &column).unwrap();
+        let statement =
+            filtered(&parse("SELECT :a AS a FROM x ORDER BY a LIMIT 3 -- few"), &column, Clock::Utc).unwrap();
         assert_eq!(
             statement.body(),
             "SELECT * FROM (\nSELECT :a AS a FROM x ORDER BY a LIMIT 3\n) AS result WHERE \"The \"\"day\"\"\" >= \

@@ -36,7 +36,7 @@ impl LastSnapshot {
     }
 }
 /// The names of the time zones.
-const TIME_ZONES_SQL: &str = "SELECT pg_catalog.string_agg(name, E'\\n') FROM pg_catalog.pg_timezone_names";
+const TIME_ZONES_SQL: &str = "SELECT pg_catalog.string_agg(name, E'\\n'::text) FROM pg_catalog.pg_timezone_names";
 
 /// The time limit of each query.
 const INTROSPECTION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ pub(crate) const FINGERPRINT_SQL: &str = include_str!("introspection/fingerprint
 
 /// The statements of this module, with `NULL` for their parameters.
 pub(crate) fn own_statements() -> Vec<String> {
-    let statements = [SNAPSHOT_SQL, RELATIONS_SQL, FINGERPRINT_SQL, &verify::catalog_sql()];
+    let statements = [SNAPSHOT_SQL, TIME_ZONES_SQL, RELATIONS_SQL, FINGERPRINT_SQL, &verify::catalog_sql()];
     statements.map(|sql| sql.replace("$1", "NULL")).to_vec()
 }
 

@@ -35,6 +35,10 @@ pub(crate) struct ResultParameters {
     /// The last day of the period, included.
     #[param(value_type = Option<String>, format = Date)]
     end_date: Option<String>,
+    /// The full name of a time zone: the SQL runs in it, and a period's days are its days. The server's zone by default.
+    // `UTC` is known to every database.
+    #[param(value_type = Option<String>, max_length = 64, example = "UTC")]
+    time_zone: Option<String>,
     /// The metric's own parameters by name: `?alert_type=critical`.
     // Without an example, Swagger UI sends names that no metric has.
     #[param(style = Form, explode, example = json!({}))]

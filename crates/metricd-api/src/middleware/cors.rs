@@ -27,7 +27,7 @@ const ALLOW_HEADERS: HeaderValue =
 /// The response headers that a page may read in addition to the safelisted ones.
 const EXPOSE_HEADERS: HeaderValue = HeaderValue::from_static(
     "accept, accept-encoding, allow, content-disposition, etag, idempotent-replayed, location, ratelimit, ratelimit-policy, \
-     retry-after, server-timing, www-authenticate, x-request-id, x-row-limit, x-truncated",
+     retry-after, server-timing, www-authenticate, x-request-id, x-row-limit, x-time-zone, x-truncated",
 );
 
 /// How many seconds a browser may cache a preflight response.

@@ -5,7 +5,7 @@ mod schema;
 
 use std::collections::BTreeMap;
 
-use metricd_domain::{Contract, DashboardId, MetricDefinition, Period};
+use metricd_domain::{Contract, DashboardId, MetricDefinition, Period, TIME_ZONE};
 use metricd_execution::{MetricStatement, is_period};
 use serde::Serialize;
 use utoipa::PartialSchema;
@@ -115,7 +115,9 @@ fn shared_parameters(items: &[(&str, Option<&MetricDefinition>)]) -> Vec<RefOr<P
     let mut shared: BTreeMap<String, Parameter> = BTreeMap::new();
     for (id, definition) in items {
         let own = definition.map(parameters).unwrap_or_default();
-        for mut parameter in own.into_iter().filter(|parameter| !is_period(&parameter.name)) {
+        for mut parameter in
+            own.into_iter().filter(|parameter| !is_period(&parameter.name) && parameter.name != TIME_ZONE)
+        {
             let described = format!("Of `{id}`: {}", parameter.description.take().unwrap_or_default());
             let Some(known) = shared.get_mut(&parameter.name) else {
                 parameter.required = Required::False;
@@ -142,6 +144,7 @@ fn is_kept(general: &RefOr<Parameter>, definition: &MetricDefinition, own: &[Par
             let is_applied = matches!(period.as_deref(), Some(Period::Narrowed(_) | Period::Result(_)));
             is_applied && !own.iter().any(|parameter| parameter.name == name)
         }
+        TIME_ZONE => !own.iter().any(|parameter| parameter.name == name),
         _ => true,
     }
 }

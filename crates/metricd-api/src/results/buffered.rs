@@ -6,13 +6,13 @@ use std::time::Instant;
 use actix_web::http::header::{EntityTag, VARY};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::{DateTime, Utc};
-use metricd_domain::Tenant;
+use metricd_domain::{Tenant, TimeZone};
 use metricd_execution::{
     AppliedPeriod, BoundStatement, Column, EncodeError, Fields, MetricStatement, Permit, RowSink, RunLimits, RunTiming,
 };
 
-use super::X_TRUNCATED;
 use super::format::Format;
+use super::{X_TIME_ZONE, X_TRUNCATED};
 use crate::extract::conditional::{self, IfNoneMatchHeader};
 use crate::middleware::note_run;
 use crate::results::coalescing::{EncodedResult, InFlightRun, RunResult};
@@ -29,6 +29,7 @@ pub(crate) struct BufferedRequest {
     pub(crate) tenant: Option<Tenant>,
     pub(crate) limits: RunLimits,
     pub(crate) period: Option<AppliedPeriod>,
+    pub(crate) time_zone: TimeZone,
     /// Released when the backend is free again.
     pub(crate) permit: Permit,
 }
@@ -46,7 +47,7 @@ pub(crate) async fn respond_buffered(
     buffered: BufferedRequest,
 ) -> Result<HttpResponse, Problem> {
     let BufferedRequest { cached, statement, tenant, limits, period, .. } = &buffered;
-    let cached = Arc::clone(cached);
+    let (cached, time_zone) = (Arc::clone(cached), buffered.time_zone.clone());
     let mut conditional_request =
         ConditionalRequest::of(state, request, &cached, statement, tenant.as_ref(), *limits, period.as_ref());
     if let Some(tag) = conditional_request.revalidate().await {
@@ -67,6 +68,7 @@ pub(crate) async fn respond_buffered(
         return Ok(not_modified(&tag));
     }
     let mut response = respond(HttpResponse::Ok(), &tag);
+    response.insert_header((X_TIME_ZONE, time_zone.as_str()));
     if is_truncated {
         response.insert_header((X_TRUNCATED, "true"));
     }
@@ -75,7 +77,7 @@ pub(crate) async fn respond_buffered(
 
 impl BufferedRequest {
     async fn run(self, state: web::Data<ApiState>, request_key: RequestKey, in_flight: InFlightRun) -> RunResult {
-        let Self { cached, statement, tenant, limits, period, permit } = self;
+        let Self { cached, statement, tenant, limits, period, permit, .. } = self;
         let rows = ResultRows::of(cached);
         let mut sink = CoalescedSink { rows, in_flight, now: state.now, sent_at: None };
         let ran = state.runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;

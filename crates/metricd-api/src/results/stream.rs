@@ -8,12 +8,12 @@ use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use metricd_domain::{MetricId, RowLimit, Tenant};
+use metricd_domain::{MetricId, RowLimit, Tenant, TimeZone};
 use metricd_execution::{BoundStatement, Permit, RowWriter, RunError, RunLimits, RunOutcome};
 
-use super::X_TRUNCATED;
 use super::format::Format;
 use super::pipe::{Chunk, ChunkSize, PipeSource, pipe};
+use super::{X_TIME_ZONE, X_TRUNCATED};
 use crate::ApiState;
 use crate::connections::ConnectionData;
 use crate::middleware::{RequestId, note_run};
@@ -29,6 +29,7 @@ pub(crate) struct StreamedRequest {
     pub(crate) format: Format,
     pub(crate) writer: Box<dyn RowWriter>,
     pub(crate) statement: BoundStatement,
+    pub(crate) time_zone: TimeZone,
     /// The tenant that the statement runs for.
     pub(crate) tenant: Option<Tenant>,
     pub(crate) limits: RunLimits,
@@ -49,7 +50,7 @@ pub(crate) async fn respond_streamed(
     metric_id: &MetricId,
     streamed: StreamedRequest,
 ) -> Result<HttpResponse, RunError> {
-    let StreamedRequest { format, writer, statement, tenant, limits, limit, is_chunked, permit } = streamed;
+    let StreamedRequest { format, writer, statement, time_zone, tenant, limits, limit, is_chunked, permit } = streamed;
     let (mut sink, source) =
         pipe(writer, if is_chunked { ChunkSize::Bytes(STREAM_CHUNK_BYTES) } else { ChunkSize::Unlimited });
     let runner = state.runner.clone();
@@ -66,6 +67,7 @@ pub(crate) async fn respond_streamed(
 
     let mut response = HttpResponse::Ok();
     response.content_type(format.content_type()).insert_header((VARY, "accept"));
+    response.insert_header((X_TIME_ZONE, time_zone.as_str()));
     if format == Format::Csv {
         response.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{metric_id}.csv\"")));
     }

@@ -21,7 +21,7 @@ const MAX_VALIDATORS: u64 = 10_000;
 /// The initial capacity of a key's input; the SQL is most of it.
 const KEY_INPUT_CAPACITY: usize = 1 << 10;
 
-/// A hash of everything that decides a result except the data: definition, tenant, values, period and limits.
+/// A hash of everything that decides a result except the data: definition, tenant, values, period, time zone and limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RequestKey(pub(crate) blake3::Hash);
 
@@ -95,6 +95,10 @@ impl<'a> ConditionalRequest<'a> {
         for day in period.iter().flat_map(|period| [&period.start_date, &period.end_date]) {
             add(&[u8::from(day.is_some())]);
             add(day.as_deref().unwrap_or_default().as_bytes());
+        }
+        if let Some(time_zone) = statement.time_zone() {
+            add(b"time zone");
+            add(time_zone.as_str().as_bytes());
         }
         add(&limits.rows.rows().to_le_bytes());
         add(&limits.size_bytes.to_le_bytes());

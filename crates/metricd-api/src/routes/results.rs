@@ -10,7 +10,7 @@ use actix_web::http::header::EntityTag;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::{MetricId, RowLimit, Tenant};
-use metricd_execution::{InvalidArgument, MetricStatement, SnapshotBatchOutcome, SnapshotRun, is_period};
+use metricd_execution::{InvalidArgument, MetricStatement, RequestZone, SnapshotBatchOutcome, SnapshotRun, is_period};
 use metricd_repository::RepositoryError;
 
 use utoipa::IntoParams;
@@ -22,11 +22,12 @@ use crate::auth::caller;
 use crate::extract::conditional::{self, IfNoneMatchHeader};
 use crate::extract::parameters::ResultParameters;
 use crate::extract::query_string::QueryString;
+use crate::extract::time_zone::take_time_zone;
 use crate::middleware::{encoding, note_run};
 use crate::problem::problems;
-use crate::results::X_TRUNCATED;
 use crate::results::contracts::MAX_CONTRACT_REFRESHES;
 use crate::results::definition_cache::CachedMetric;
+use crate::results::{X_TIME_ZONE, X_TRUNCATED};
 use crate::{ApiState, Problem, ProblemCode};
 
 /// The greatest number of metrics in one call.
@@ -70,13 +71,21 @@ pub(super) struct GetResultsParams {
     /// The values of parameters: [`ResultParameters`]. Each metric gets those that it has.
     #[param(ignore)]
     given: BTreeMap<String, String>,
+    /// The time zone of all results.
+    #[param(ignore)]
+    zone: RequestZone,
 }
 
 impl GetResultsParams {
     /// Takes the rest of the query string, and records its faults.
-    pub(super) fn take(query: &mut QueryString<'_>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The problem of reading the time zones that the database knows.
+    pub(super) async fn take(query: &mut QueryString<'_>, state: &ApiState) -> Result<Self, Problem> {
         let limit = query.take("limit", RowLimit::parse);
-        Self { limit, given: query.take_rest() }
+        let zone = take_time_zone(query, state).await?;
+        Ok(Self { limit, given: query.take_rest(), zone })
     }
 }
 
@@ -102,6 +111,7 @@ problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, 
             body = ResultsSchema,
             headers(
                 ("X-Truncated" = String, description = "`true` if a result is truncated."),
+                ("X-Time-Zone" = String, description = "The time zone in which the SQL ran."),
                 ("ETag" = String, description = "For `If-None-Match`: changes with each entry. Absent if an entry is a server error."),
             )
         ),
@@ -130,7 +140,7 @@ pub(super) async fn respond_results(
     ids: &[String],
     mut query: QueryString<'_>,
 ) -> Result<HttpResponse, Problem> {
-    let params = &GetResultsParams::take(&mut query);
+    let params = &GetResultsParams::take(&mut query, state).await?;
     let mut cached = BTreeMap::new();
     for id in ids.iter().map(String::as_str).collect::<BTreeSet<_>>() {
         let found = match MetricId::parse(id) {
@@ -161,7 +171,7 @@ pub(super) async fn respond_results(
         if refreshes < MAX_CONTRACT_REFRESHES && refresh(state, &entries, &mut cached).await {
             refreshes += 1;
         } else {
-            return Ok(encoding(request, || encode_results(request, tenant, ids, entries, as_of)));
+            return Ok(encoding(request, || encode_results(request, (tenant, &params.zone), ids, entries, as_of)));
         }
     }
 }
@@ -234,7 +244,7 @@ async fn refresh<'a>(
 /// Writes the response: an entry for each id, in order.
 fn encode_results(
     request: &HttpRequest,
-    tenant: Option<&Tenant>,
+    (tenant, zone): (Option<&Tenant>, &RequestZone),
     ids: &[String],
     entries: HashMap<&str, Entry>,
     as_of: DateTime<Utc>,
@@ -242,7 +252,7 @@ fn encode_results(
     let encoded: HashMap<_, _> =
         entries.into_iter().map(|(id, entry)| (id, entry.encode(id, request, as_of))).collect();
 
-    let tag = tag(tenant, ids, &encoded);
+    let tag = tag(tenant, zone, ids, &encoded);
     let mut response = HttpResponse::Ok();
     if let Some(tag) = &tag {
         if IfNoneMatchHeader::of(request).names(tag) {
@@ -250,6 +260,7 @@ fn encode_results(
         }
         response = conditional::with_tag(response, tag);
     }
+    response.insert_header((X_TIME_ZONE, zone.zone().as_str()));
     let mut body = br#"{"results":["#.to_vec();
     body.reserve(ids.iter().filter_map(|id| encoded.get(id.as_str())).map(|entry| entry.body.len() + 1).sum());
     for (index, entry) in ids.iter().filter_map(|id| encoded.get(id.as_str())).enumerate() {
@@ -266,11 +277,17 @@ fn encode_results(
     response.content_type("application/json").body(body)
 }
 
-/// The weak `ETag` of the entries in this order for this tenant; `None` if an entry is a server error.
-fn tag(tenant: Option<&Tenant>, ids: &[String], encoded: &HashMap<&str, EncodedEntry>) -> Option<EntityTag> {
+/// The weak `ETag` of the entries in this order for this tenant in this time zone; `None` if an entry is a server error.
+fn tag(
+    tenant: Option<&Tenant>,
+    zone: &RequestZone,
+    ids: &[String],
+    encoded: &HashMap<&str, EncodedEntry>,
+) -> Option<EntityTag> {
     let entries = ids.iter().filter_map(|id| Some((id, encoded.get(id.as_str())?)));
     let mut hash = blake3::Hasher::new();
     hash.update(tenant.map_or("", Tenant::as_str).as_bytes()).update(&[0]);
+    hash.update(zone.zone().as_str().as_bytes()).update(&[0]);
     for (id, entry) in entries {
         hash.update(id.as_bytes()).update(&[0]).update(entry.hash?.as_bytes());
     }

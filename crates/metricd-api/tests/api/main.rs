@@ -24,4 +24,5 @@ mod problems;
 mod results;
 mod streams;
 mod support;
+mod time_zones;
 mod timing;

@@ -170,22 +170,26 @@ async fn all_invalid_values_are_reported() -> Result<()> {
 async fn a_result_reports_how_its_period_was_applied() -> Result<()> {
     let app = app().await?;
     for (path, expected, period) in [
-        ("/metrics/bound", r#"["-infinity","infinity"]"#, r#"{"start_date":null,"end_date":null,"applied":"bound"}"#),
+        (
+            "/metrics/bound",
+            r#"["-infinity","infinity"]"#,
+            r#"{"start_date":null,"end_date":null,"applied":"bound","time_zone":"UTC"}"#,
+        ),
         (
             "/metrics/bound?end_date=2025-06-30",
             r#"["-infinity","2025-06-30"]"#,
-            r#"{"start_date":null,"end_date":"2025-06-30","applied":"bound"}"#,
+            r#"{"start_date":null,"end_date":"2025-06-30","applied":"bound","time_zone":"UTC"}"#,
         ),
         ("/metrics/narrowed", "[]", "null"),
         (
             "/metrics/narrowed?start_date=2025-06-01",
             r#"["2025-06-01","infinity"]"#,
-            r#"{"start_date":"2025-06-01","end_date":null,"applied":"narrowed"}"#,
+            r#"{"start_date":"2025-06-01","end_date":null,"applied":"narrowed","time_zone":"UTC"}"#,
         ),
         (
             "/metrics/narrowed?start_date=2025-06-01&end_date=2025-06-01",
             r#"["2025-06-01","2025-06-01"]"#,
-            r#"{"start_date":"2025-06-01","end_date":"2025-06-01","applied":"narrowed"}"#,
+            r#"{"start_date":"2025-06-01","end_date":"2025-06-01","applied":"narrowed","time_zone":"UTC"}"#,
         ),
     ] {
         assert_eq!(serde_json::to_string(&values(&app, path).await?)?, expected, "{path}");

@@ -23,6 +23,19 @@ pub enum Period {
     },
 }
 
+impl Period {
+    /// Whether rows are selected by a column of instants, whose day depends on the time zone.
+    #[must_use]
+    pub fn is_of_instants(&self) -> bool {
+        let type_name = match self {
+            Self::Narrowed(source) => &source.type_name,
+            Self::Result(column) => &column.type_name,
+            Self::Bound | Self::Unsupported { .. } => return false,
+        };
+        type_name == "timestamp with time zone"
+    }
+}
+
 impl Default for Period {
     fn default() -> Self {
         Self::Unsupported { reason: "the SQL reads no table with a date or a timestamp".to_owned() }

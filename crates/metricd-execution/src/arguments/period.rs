@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 pub(super) use metricd_domain::{END_DATE, START_DATE};
-use metricd_domain::{ParameterType, ParameterValue, ScalarType};
+use metricd_domain::{ParameterType, ParameterValue, ScalarType, TimeZone};
 use serde::Serialize;
 
 use super::InvalidArgument;
@@ -26,6 +26,9 @@ pub struct AppliedPeriod {
     pub end_date: Option<String>,
     /// How the period was applied.
     pub applied: PeriodApplication,
+    /// The time zone whose days they are.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "Europe/Berlin"))]
+    pub time_zone: TimeZone,
 }
 
 /// How a period was applied.
@@ -79,8 +82,13 @@ impl PeriodRequest {
     }
 
     /// The period for the response.
-    pub(super) fn applied(&self, applied: PeriodApplication) -> AppliedPeriod {
+    pub(super) fn applied(&self, applied: PeriodApplication, time_zone: &TimeZone) -> AppliedPeriod {
         let text = |day: &Option<ParameterValue>| day.as_ref().map(|day| day.as_str().to_owned());
-        AppliedPeriod { start_date: text(&self.start), end_date: text(&self.end), applied }
+        AppliedPeriod {
+            start_date: text(&self.start),
+            end_date: text(&self.end),
+            applied,
+            time_zone: time_zone.clone(),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A parameter of a statement, and how its values are validated.
 
-use metricd_domain::{Contract, Parameter, ParameterName, ParameterType, ParameterValue, visible};
+use metricd_domain::{Contract, Parameter, ParameterName, ParameterType, ParameterValue, TIME_ZONE, TimeZone, visible};
 
 use super::period::{END_DATE, START_DATE};
 
@@ -16,6 +16,14 @@ pub(super) struct Slot {
     values: Values,
     /// The labels of the type in the contract, if it is an enum. The type may have more labels now.
     labels: Vec<String>,
+}
+
+/// The type of an instant.
+const INSTANT: &str = "timestamp with time zone";
+
+/// The error for a value with an offset, for a parameter of the type `timestamp`.
+fn with_offset(zone: &TimeZone) -> String {
+    format!("a `timestamp` has no time zone: write the local time of `{zone}`, without an offset")
 }
 
 /// How the values are validated.
@@ -78,20 +86,31 @@ impl Slot {
         }
     }
 
-    /// Parses the value of a request.
-    pub(super) fn value(&self, text: &str) -> Result<ParameterValue, String> {
+    /// Parses the value of a request in this time zone.
+    ///
+    /// A `timestamp` has no zone. A value with an offset is taken as UTC, as long as that is what the SQL takes it for.
+    pub(super) fn value(&self, text: &str, zone: &TimeZone) -> Result<ParameterValue, String> {
         match &self.values {
+            Values::Declared(declared) if !zone.is_utc() && declared.data_type().has_offset(text) => {
+                Err(with_offset(zone))
+            }
             Values::Declared(declared) => declared.accept(text).map_err(|error| error.to_string()),
+            Values::Inferred(inferred, type_name) if type_name.starts_with(INSTANT) => {
+                inferred.parse_instant(text).map_err(|error| error.to_string())
+            }
+            Values::Inferred(inferred, _) if !zone.is_utc() && inferred.has_offset(text) => Err(with_offset(zone)),
             Values::Inferred(inferred, _) => inferred.parse_value(text).map_err(|error| error.to_string()),
             Values::Unvalidated(_) if text.contains('\0') => Err("expected text without NUL characters".to_owned()),
             Values::Unvalidated(_) => Ok(ParameterValue::unvalidated(text)),
         }
     }
 
-    /// The value if the request has none.
-    pub(super) fn absent(&self) -> Result<Option<ParameterValue>, String> {
+    /// The value if the request in this time zone has none.
+    pub(super) fn absent(&self, zone: &TimeZone) -> Result<Option<ParameterValue>, String> {
         let is_day = |name: &str| self.name() == name && self.is_time();
         match &self.values {
+            // Every request has a time zone.
+            _ if self.name() == TIME_ZONE => self.value(zone.as_str(), zone).map(Some),
             Values::Declared(declared) if declared.default().is_some() => Ok(declared.default().cloned()),
             Values::Declared(declared) if declared.is_required() => Err(self.missing()),
             // A period without a first or last day is open on that side.
@@ -100,6 +119,11 @@ impl Slot {
             Values::Declared(_) => Ok(None),
             Values::Inferred(..) | Values::Unvalidated(_) => Err(self.missing()),
         }
+    }
+
+    /// Whether a request must have a value.
+    pub(super) fn is_needed(&self) -> bool {
+        self.absent(&TimeZone::default()).is_err()
     }
 
     fn is_time(&self) -> bool {

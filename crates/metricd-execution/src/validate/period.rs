@@ -5,7 +5,7 @@ use metricd_domain::{ContractColumn, Parameter, Period, PeriodApply, PeriodColum
 
 use super::{Declarations, SqlValidationError, SqlValidator};
 use crate::arguments::is_period;
-use crate::period::{narrowed, rewritten, source_rows};
+use crate::period::{Clock, narrowed, rewritten, source_rows};
 use crate::tree::SourceSubquery;
 use crate::{Finding, FindingCode, Position, QueryTree, Resolution, Statement};
 use metricd_database::Outage;
@@ -88,7 +88,7 @@ impl PeriodValidation<'_> {
     /// Narrows the source if that keeps the meaning of the SQL. Otherwise it filters the result by the declared column,
     /// or by the column that shows the time column of the source.
     async fn by_default(&self, time: PeriodSource) -> Result<Period, Obstacle> {
-        let source = self.source(&time).await?;
+        let source = self.source(&time, Clock::Utc).await?;
         let dependences = source.dependences(&self.resolution.tree)?;
         let Some(dependence) = dependences.first() else { return self.narrow(time, &source).await };
         let column = match self.declared.period.and_then(PeriodDeclaration::column) {
@@ -106,22 +106,22 @@ impl PeriodValidation<'_> {
     }
 
     async fn to_source(&self, time: PeriodSource) -> Result<Period, Obstacle> {
-        let source = self.source(&time).await?;
+        let source = self.source(&time, Clock::Utc).await?;
         self.narrow(time, &source).await
     }
 
     async fn to_result(&self, time: Option<&PeriodSource>) -> Result<Period, Obstacle> {
         let column = match (self.declared.period.and_then(PeriodDeclaration::column), time) {
             (Some(name), _) => self.named_column(name)?,
-            (None, Some(time)) => self.shown_column(time, &self.source(time).await?)??,
+            (None, Some(time)) => self.shown_column(time, &self.source(time, Clock::Utc).await?)??,
             (None, None) => self.only_column()?,
         };
         self.filter(column).await
     }
 
     /// Resolves the subquery that replaces the source.
-    async fn source(&self, time: &PeriodSource) -> Result<SourceSubquery, Obstacle> {
-        let rows = source_rows(self.statement, time, &self.resolution.tables)?;
+    async fn source(&self, time: &PeriodSource, clock: Clock) -> Result<SourceSubquery, Obstacle> {
+        let rows = source_rows(self.statement, time, &self.resolution.tables, clock)?;
         let (columns, tree) = self.resolved(&rows, &[]).await?;
         let position = columns.iter().position(|column| column.name == time.column);
         Ok(SourceSubquery::new(tree, position)?)
@@ -133,9 +133,12 @@ impl PeriodValidation<'_> {
             |reason: String| format!("the SQL cannot be run on a part of `{}` ({reason}): {PERIOD_ADVICE}", time.table);
         let check = async {
             self.resolution.tree.is_narrowable(source)?;
-            let narrowed = narrowed(self.statement, &time, &self.resolution.tables)?;
-            let (_, tree) = self.resolved(&narrowed, self.declared.parameters).await?;
-            Ok(self.resolution.tree.is_narrowed_by(&tree, source)?)
+            self.check_narrowed(&time, source, Clock::Utc).await?;
+            if Period::Narrowed(time.clone()).is_of_instants() {
+                let source = self.source(&time, Clock::Session).await?;
+                self.check_narrowed(&time, &source, Clock::Session).await?;
+            }
+            Ok(())
         };
         match check.await {
             Ok(()) => Ok(Period::Narrowed(time)),
@@ -144,17 +147,30 @@ impl PeriodValidation<'_> {
         }
     }
 
+    async fn check_narrowed(&self, time: &PeriodSource, source: &SourceSubquery, clock: Clock) -> Result<(), Obstacle> {
+        let narrowed = narrowed(self.statement, time, &self.resolution.tables, clock)?;
+        let (_, tree) = self.resolved(&narrowed, self.declared.parameters).await?;
+        Ok(self.resolution.tree.is_narrowed_by(&tree, source)?)
+    }
+
     /// Filters the result, so that only its rows inside the period are returned.
     async fn filter(&self, column: PeriodColumn) -> Result<Period, Obstacle> {
         let period = Period::Result(column);
-        let filtered = rewritten(self.statement, &period, &self.resolution.tables);
+        self.check_filtered(&period, Clock::Utc).await?;
+        if period.is_of_instants() {
+            self.check_filtered(&period, Clock::Session).await?;
+        }
+        Ok(period)
+    }
+
+    async fn check_filtered(&self, period: &Period, clock: Clock) -> Result<(), Obstacle> {
+        let filtered = rewritten(self.statement, period, &self.resolution.tables, clock);
         let filtered = filtered.ok_or_else(|| Obstacle::from("it has no rewrite"))??;
         let (columns, tree) = self.resolved(&filtered, self.declared.parameters).await?;
         if columns != self.resolution.columns {
             return Err("its columns would be others".into());
         }
-        self.resolution.tree.is_filtered_by(&tree)?;
-        Ok(period)
+        Ok(self.resolution.tree.is_filtered_by(&tree)?)
     }
 
     /// Validates a rewrite, and returns its columns and its tree.

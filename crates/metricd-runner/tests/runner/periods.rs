@@ -3,6 +3,7 @@
 mod meaning;
 mod narrowing;
 mod statements;
+mod time_zones;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -31,6 +31,7 @@ problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, Invalid
             body = ResultsSchema,
             headers(
                 ("X-Truncated" = String, description = "`true` if a result is truncated."),
+                ("X-Time-Zone" = String, description = "The time zone in which the SQL ran."),
                 ("ETag" = String, description = "For `If-None-Match`: changes with each entry. Absent if an entry is a server error."),
             )
         ),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::http::Version;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{RowLimit, Tenant};
-use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, Permit};
+use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, Permit, RequestZone};
 use utoipa::IntoParams;
 
 use super::metric_id;
@@ -13,6 +13,7 @@ use crate::auth::caller;
 use crate::extract::conditional::IfNoneMatchHeader;
 use crate::extract::parameters::{MetricPath, ResultParameters};
 use crate::extract::query_string::QueryString;
+use crate::extract::time_zone::take_time_zone;
 use crate::problem::problems;
 use crate::results::buffered::{BufferedRequest, respond_buffered};
 use crate::results::contracts::Staleness;
@@ -54,6 +55,7 @@ problems!(
             ),
             headers(
                 ("X-Truncated" = String, description = "`true` if the result is truncated."),
+                ("X-Time-Zone" = String, description = "The time zone in which the SQL ran."),
                 ("Content-Disposition" = String, description = "For CSV: a file name."),
                 ("X-Row-Limit" = u32, description = "The row limit of a stream."),
                 ("ETag" = String, description = "For JSON, for `If-None-Match`: changes with the definition, the parameters and the rows."),
@@ -86,21 +88,24 @@ async fn run_metric(
     let definition = &cached.definition;
     let statement = cached.statement.as_ref();
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
-    let GetMetricParams { limit, format, bound, period } = GetMetricParams::parse(request, statement)?;
+    let GetMetricParams { limit, format, zone, bound, period } =
+        GetMetricParams::parse(request, state, statement).await?;
 
     let query_cost = caller::query_cost(request, state);
     let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, limit);
-    let tenant = tenant.cloned();
+    let (tenant, time_zone) = (tenant.cloned(), zone.zone().clone());
     let Some(writer) = format.writer() else {
         let permit = caller::acquire_query_permit(request, state).await?.into_permit();
-        let buffered = BufferedRequest { cached: Arc::clone(cached), statement: bound, tenant, limits, period, permit };
+        let cached = Arc::clone(cached);
+        let buffered = BufferedRequest { cached, statement: bound, tenant, limits, period, time_zone, permit };
         return respond_buffered(request, state, statement, buffered).await;
     };
     let stream = caller::acquire_stream_permit(request, state).await?;
     let permit = Permit::new((stream, caller::acquire_query_permit(request, state).await?));
     let is_chunked = request.version() >= Version::HTTP_11;
     let ran = RanStatement::of(statement, &bound, period.as_ref());
-    let streamed = StreamedRequest { format, writer, statement: bound, tenant, limits, limit, is_chunked, permit };
+    let streamed =
+        StreamedRequest { format, writer, statement: bound, time_zone, tenant, limits, limit, is_chunked, permit };
     let streamed = respond_streamed(request, state, &definition.metric.metric_id, streamed).await;
     streamed.map_err(|error| run_problem(error, statement, &ran, request))
 }
@@ -117,6 +122,8 @@ struct GetMetricParams {
     format: Format,
     /// The metric's own parameters: [`ResultParameters`].
     #[param(ignore)]
+    zone: RequestZone,
+    #[param(ignore)]
     bound: BoundStatement,
     #[param(ignore)]
     period: Option<AppliedPeriod>,
@@ -125,7 +132,7 @@ struct GetMetricParams {
 impl GetMetricParams {
     /// Parses the parameters: the format, in which the query string takes precedence over `Accept`, the limit, and the
     /// metric's own parameters.
-    fn parse(request: &HttpRequest, statement: &MetricStatement) -> Result<Self, Problem> {
+    async fn parse(request: &HttpRequest, state: &ApiState, statement: &MetricStatement) -> Result<Self, Problem> {
         let mut query = QueryString::parse(request.query_string());
         let named = query.take("format", Format::parse);
         let negotiated = named.map_or_else(|| Format::negotiate(request), Ok);
@@ -134,7 +141,8 @@ impl GetMetricParams {
             Ok(Format::Json) | Err(_) => RowLimit::parse,
         };
         let limit = query.take("limit", parse_limit);
-        let (bound, period) = match statement.bind(&query.take_rest()) {
+        let zone = take_time_zone(&mut query, state).await?;
+        let (bound, period) = match statement.bind_in(&query.take_rest(), &zone) {
             Ok(bound) => {
                 query.finish_with(Vec::new())?;
                 bound
@@ -145,6 +153,6 @@ impl GetMetricParams {
                 return Err(refused.with_contract_staleness(Staleness::Possible));
             }
         };
-        Ok(Self { limit, format: negotiated?, bound, period })
+        Ok(Self { limit, format: negotiated?, zone, bound, period })
     }
 }

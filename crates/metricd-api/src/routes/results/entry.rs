@@ -66,7 +66,7 @@ impl Prepared {
             .filter(|(name, _)| has(name))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        let (bound, period) = statement.bind(&given).map_err(|invalid| {
+        let (bound, period) = statement.bind_in(&given, &params.zone).map_err(|invalid| {
             let error =
                 |fault: metricd_execution::InvalidArgument| FieldError { field: fault.name, message: fault.message };
             let refused = Problem::new(ProblemCode::InvalidParameters).with_contract_staleness(Staleness::Possible);
