@@ -28,6 +28,14 @@ VALUES = [
 ]
 
 
+# A time zone, with the instant of midnight in it; none is the server's.
+ZONES = [
+    (None, "2025-06-01T00:00:00Z"),
+    ("Europe/Berlin", "2025-05-31T22:00:00Z"),
+    ("Asia/Kolkata", "2025-05-31T18:30:00Z"),
+]
+
+
 def token(subject, tenant, scope="metrics:read"):
     command = [METRICD, "token", "--jwt-secret-file", SECRET, "--scope", scope, "--ttl", "1h", "--subject", subject]
     if tenant:
@@ -55,6 +63,7 @@ def create():
         for number, (expression, _) in enumerate(VALUES)
     ]
     definitions.append({"id": "pooled-days", "title": "days", "sql": "SELECT day FROM days", "time_column": "day"})
+    definitions.append({"id": "pooled-zone", "title": "zone", "sql": "SELECT timestamptz '2025-06-01 00:00' AS at"})
     for definition in definitions:
         try:
             call("/metrics", author, definition)
@@ -72,8 +81,12 @@ def ask(turn, tenant, bearer):
     number = turn // 6 % len(VALUES)
     path, row = f"/metrics/pooled-{number}", expected(number, tenant)
     form = turn % 6
-    if form < 2:
+    if form == 0:
         return json.loads(call(path, bearer))["rows"] == [row]
+    if form == 1:
+        zone, at = ZONES[turn // 6 % len(ZONES)]
+        query = f"?time_zone={zone}" if zone else ""
+        return json.loads(call(f"/metrics/pooled-zone{query}", bearer))["rows"] == [{"at": at}]
     if form == 2:
         found = list(csv.reader(io.StringIO(call(path + "?format=csv", bearer))))
         value = row["v"]

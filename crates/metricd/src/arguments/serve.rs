@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use metricd_api::{AllowedHost, AllowedOrigin};
+use metricd_domain::TimeZone;
 
 use super::values::{boolean, whole_number};
 use super::{AccessArguments, QuotaArguments};
@@ -53,6 +54,11 @@ pub(crate) struct ServeArguments {
     /// is refused before it runs.
     #[arg(long, env = "METRICD_QUERY_COST", default_value_t = 10_000_000, value_name = "COST", value_parser = whole_number::<u64>(1..))]
     pub(crate) query_cost: u64,
+
+    /// The time zone in which stored SQL runs, and whose days a period has, unless a request names another one: the full
+    /// name of a zone that the database knows, such as `Europe/Berlin`.
+    #[arg(long, env = "METRICD_TIME_ZONE", default_value = "UTC", value_name = "ZONE", value_parser = TimeZone::parse)]
+    pub(crate) time_zone: TimeZone,
 
     /// The number of connections that run stored SQL. Streams may use half of them.
     #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = 16, value_name = "COUNT", value_parser = whole_number::<u32>(1..=50))]

@@ -12,14 +12,16 @@ use anyhow::{Context, Result};
 use metricd_access::Access;
 use metricd_api::{AllowedOrigin, ApiState, ConnectionLimits, DefinitionCache, Quotas, ServerOptions, Uploads, start};
 use metricd_database::DatabaseUrl;
-use metricd_domain::MetricDefinition;
+use metricd_domain::{MetricDefinition, TimeZone};
 use metricd_embedded::Cluster;
+use metricd_execution::{MetricRunner, TimeZones};
 use metricd_ingestion::{IngestOptions, Inputs, render};
 use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::{DefinitionFilter, MetricRepository};
 use metricd_runner::{DefinitionEvent, PgResolver, PgRunner, RunnerConfig, watch_definitions};
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::OnceCell;
 use tokio::time::MissedTickBehavior;
 
 use super::ingest::store;
@@ -51,7 +53,8 @@ pub(crate) async fn serve(
         warn_of_root(exposure.is_external_database);
     }
     database.log_notices()?;
-    let (repository, runner) = connect(&database, &serve)?;
+    let (time_zone, time_zones) = time_zone(&database, &serve.time_zone).await?;
+    let (repository, runner) = connect(&database, &serve, time_zone.clone())?;
     // The sample's SQL reads the sample's records.
     let may_load_sample = database.is_private && !serve.no_sample && database.schemas.contains(RECORDS_SCHEMA);
     if may_load_sample && repository.check().await?.metric_count == 0 {
@@ -72,6 +75,8 @@ pub(crate) async fn serve(
         stream_min_bytes_per_second: serve.stream_min_kib_per_second << 10,
         max_upload_bytes: serve.max_upload_mib << 20,
         query_cost: serve.query_cost,
+        time_zone,
+        time_zones: Arc::new(time_zones),
         allowed_functions: Arc::new(guard.allow_functions.iter().cloned().collect()),
         allowed_types: Arc::new(guard.allow_types.iter().cloned().collect()),
         ..ApiState::new(
@@ -174,7 +179,19 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-fn connect(database: &Database, serve: &ServeArguments) -> Result<(PgRepository, PgRunner)> {
+/// Finds the time zone in the database, and returns the zones that the database knows. Every database knows UTC; then the
+/// zones are read when a request names one.
+async fn time_zone(database: &Database, named: &TimeZone) -> Result<(TimeZone, OnceCell<TimeZones>)> {
+    if named.is_utc() {
+        return Ok((named.clone(), OnceCell::new()));
+    }
+    let config = RunnerConfig { max_connections: 1, schemas: database.schemas.clone(), ..RunnerConfig::default() };
+    let known = PgRunner::new(&database.reader, config)?.time_zones().await?;
+    let found = known.find(named).context("--time-zone cannot be used")?;
+    Ok((found, OnceCell::new_with(Some(known))))
+}
+
+fn connect(database: &Database, serve: &ServeArguments, time_zone: TimeZone) -> Result<(PgRepository, PgRunner)> {
     let catalog = RepositoryConfig { max_connections: serve.catalog_connections, ..Default::default() };
     let queries = RunnerConfig {
         max_connections: serve.query_connections.try_into()?,
@@ -182,6 +199,7 @@ fn connect(database: &Database, serve: &ServeArguments) -> Result<(PgRepository,
         idle_timeout: Duration::from_secs(serve.query_connection_idle_seconds),
         batching: !serve.no_batching,
         schemas: database.schemas.clone(),
+        time_zone,
         ..Default::default()
     };
     let runner = PgRunner::new(&database.reader, queries)?.exporting_as(&database.owner)?;

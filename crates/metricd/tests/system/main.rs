@@ -20,6 +20,7 @@ mod results;
 mod streams;
 mod support;
 mod tenants;
+mod time_zones;
 mod tls;
 mod typed_results;
 mod unstoppable;
