@@ -99,11 +99,25 @@ pub fn leads_through_pooler(url: &DatabaseUrl) -> Result<bool, ConnectError> {
 pub(crate) fn connect_as_reader(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
     let mut connection = connect(&url.of_reader())?;
     // A function of a data schema must not answer instead of PostgreSQL's own.
-    connection.batch_execute("BEGIN READ ONLY; SET LOCAL search_path = pg_catalog").map_err(|error| ConnectError {
-        database: url.to_string(),
-        message: format!("no transaction can be begun: {error}"),
+    connection.batch_execute("BEGIN READ ONLY; SET LOCAL search_path = pg_catalog").map_err(|error| {
+        let message = if refuses_transactions(url) {
+            "the URL leads through a connection pooler in statement mode, and metricd runs each statement in a \
+             transaction: set `pool_mode = transaction` in the pooler (see docs/poolers.md)"
+                .to_owned()
+        } else {
+            format!("no transaction can be begun: {}", first_line(&error.to_string()))
+        };
+        ConnectError { database: url.to_string(), message }
     })?;
     Ok(connection)
+}
+
+/// Whether statements run but no transaction can be begun, as behind a pooler in statement mode. Such a pooler gives the
+/// reason and closes the connection, and libpq reports only that it was closed.
+fn refuses_transactions(url: &DatabaseUrl) -> bool {
+    connect(&url.of_reader()).is_ok_and(|mut connection| {
+        connection.batch_execute("SELECT 1").is_ok() && connection.batch_execute("BEGIN").is_err()
+    })
 }
 
 /// Opens a session with the settings of its role, to check the settings of the reader.

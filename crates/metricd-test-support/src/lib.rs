@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
 
-pub use self::pooler::{Pooler, StartupOptions};
+pub use self::pooler::{PoolMode, Pooler, StartupOptions};
 
 /// The role that runs stored SQL.
 pub const READER: &str = "metricd_reader";

@@ -1,4 +1,4 @@
-//! A connection pooler in transaction mode, like `PgBouncer`: each transaction runs on one of a few backends.
+//! A connection pooler like `PgBouncer`: clients share a few backends.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -29,7 +29,18 @@ pub enum StartupOptions {
     Refused,
 }
 
-/// A pooler that runs each transaction of the reader on a random backend. It ends with the test's runtime.
+/// For how long a client keeps a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolMode {
+    /// Until it disconnects.
+    Session,
+    /// Until its transaction ends. The next one runs on a random backend.
+    Transaction,
+    /// Until its request ends. A client that leaves a transaction open is disconnected.
+    Statement,
+}
+
+/// A pooler between the reader and PostgreSQL. It ends with the test's runtime.
 #[derive(Debug, Clone)]
 pub struct Pooler {
     /// The database through the pooler, as the reader.
@@ -39,6 +50,7 @@ pub struct Pooler {
 
 struct Shared {
     server: Config,
+    mode: PoolMode,
     options: StartupOptions,
     idle: Mutex<Vec<Backend>>,
     slots: Semaphore,
@@ -58,12 +70,26 @@ struct Backend {
 }
 
 impl Pooler {
-    /// Starts a pooler with this number of backends.
+    /// Starts a pooler in transaction mode with this number of backends.
     ///
     /// # Errors
     ///
     /// If PostgreSQL refuses the reader.
     pub async fn listen(database: &TestDatabase, backends: usize, options: StartupOptions) -> Result<Self> {
+        Self::listen_in(PoolMode::Transaction, database, backends, options).await
+    }
+
+    /// Starts a pooler in this mode with this number of backends.
+    ///
+    /// # Errors
+    ///
+    /// If PostgreSQL refuses the reader.
+    pub async fn listen_in(
+        mode: PoolMode,
+        database: &TestDatabase,
+        backends: usize,
+        options: StartupOptions,
+    ) -> Result<Self> {
         let server: Config = database.reader_url.expose_secret().parse()?;
         let name = server.get_dbname().unwrap_or_default().to_owned();
         let mut idle = Vec::new();
@@ -72,7 +98,7 @@ impl Pooler {
         }
         let (slots, idle) = (Semaphore::new(backends), Mutex::new(idle));
         let (clients, busy) = (AtomicI32::new(1), Mutex::default());
-        let shared = Arc::new(Shared { server, options, idle, slots, clients, busy });
+        let shared = Arc::new(Shared { server, mode, options, idle, slots, clients, busy });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         tokio::spawn(async move {
@@ -124,8 +150,7 @@ impl Shared {
         };
         let has_options = startup.split(|byte| *byte == 0).any(|part| part == b"options");
         if has_options && self.options == StartupOptions::Refused {
-            let error = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
-            client.write_all(&message(b'E', error)).await?;
+            client.write_all(&refusal("unsupported startup parameter: options")).await?;
             return Ok(());
         }
         let key = self.clients.fetch_add(1, Ordering::Relaxed);
@@ -147,7 +172,7 @@ impl Shared {
         ended
     }
 
-    /// Relays one request after the other. A request outside a transaction goes to a random backend.
+    /// Relays one request after the other. A request of a client without a backend goes to a random one.
     async fn relay(&self, key: i32, client: &mut TcpStream, assigned: &mut Option<Backend>) -> Result<()> {
         loop {
             let mut request = Vec::new();
@@ -165,9 +190,18 @@ impl Shared {
             }
             let Some(backend) = assigned.as_mut() else { bail!("no process") };
             self.busy().insert(key, backend.token.clone());
-            let status = forward(&request, client, backend).await;
+            let ready = forward(&request, client, backend).await;
             self.busy().remove(&key);
-            if status? == b'I'
+            let ready = ready?;
+            let is_idle = ready.ends_with(b"I");
+            if !is_idle && self.mode == PoolMode::Statement {
+                let error = refusal("transaction blocks not allowed in statement pooling mode");
+                client.write_all(&error).await?;
+                return Ok(());
+            }
+            client.write_all(&ready).await?;
+            if is_idle
+                && self.mode != PoolMode::Session
                 && let Some(backend) = assigned.take()
             {
                 self.release(backend);
@@ -213,15 +247,16 @@ impl Shared {
     }
 }
 
-/// Forwards a request to the backend and its response to the client. Returns the transaction status.
-async fn forward(request: &[u8], client: &mut TcpStream, backend: &mut Backend) -> Result<u8> {
+/// Forwards a request to the backend and its response to the client, up to the final `ReadyForQuery`, which is returned.
+/// Its last byte is the transaction status.
+async fn forward(request: &[u8], client: &mut TcpStream, backend: &mut Backend) -> Result<Vec<u8>> {
     backend.socket.write_all(request).await?;
     loop {
         let (tag, message) = read(&mut backend.socket).await?;
-        client.write_all(&message).await?;
         if tag == b'Z' {
-            return message.last().copied().context("a status");
+            return Ok(message);
         }
+        client.write_all(&message).await?;
     }
 }
 
@@ -243,6 +278,11 @@ async fn read(socket: &mut (impl AsyncRead + Unpin)) -> Result<(u8, Vec<u8>)> {
     message.resize(1 + size_bytes, 0);
     socket.read_exact(message.get_mut(5..).unwrap_or_default()).await?;
     Ok((tag, message))
+}
+
+/// The message with which the pooler ends a client's connection.
+fn refusal(text: &str) -> Vec<u8> {
+    message(b'E', format!("SFATAL\0VFATAL\0C08P01\0M{text}\0\0").as_bytes())
 }
 
 fn message(tag: u8, body: &[u8]) -> Vec<u8> {

@@ -8,7 +8,7 @@ use metricd_domain::{SqlText, Tenant};
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, SnapshotRun, Statement};
 use metricd_postgres::{check_reader, open_classes, refuse_pooler, require_same_database, survey_server, tenant_key};
 use metricd_runner::{PgRunner, RunnerConfig};
-use metricd_test_support::{Pooler, StartupOptions, TestDatabase};
+use metricd_test_support::{PoolMode, Pooler, StartupOptions, TestDatabase};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::permits;
@@ -233,6 +233,47 @@ async fn the_reader_may_be_behind_a_pooler_and_the_owner_not() -> Result<()> {
             anyhow::Ok(())
         })
         .await??;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn statement_mode_is_refused_with_what_to_set() -> Result<()> {
+    for options in [StartupOptions::Ignored, StartupOptions::Refused] {
+        let database = TestDatabase::new().await?;
+        let pooler = Pooler::listen_in(PoolMode::Statement, &database, PROCESSES, options).await?;
+        let (owner, reader) = (database.owner.clone(), pooler.reader.clone());
+        spawn_blocking(move || {
+            let schemas = DataSchemas::default();
+            let refused = [
+                require_same_database(&owner, &reader).err().map(|error| error.to_string()),
+                check_reader(&reader, &schemas).err().map(|error| error.to_string()),
+            ];
+            for refused in refused {
+                let refused = refused.context("a refusal")?;
+                assert!(refused.contains("`pool_mode = transaction`") && !refused.contains('\n'), "{refused}");
+            }
+            anyhow::Ok(refuse_pooler(&reader).err().context("a refusal")?)
+        })
+        .await??;
+        // A pooler that changes to statement mode fails statements, and gives no wrong result.
+        let runner = PgRunner::new(&pooler.reader, RunnerConfig::default())?;
+        let outcome = rows(&runner, None, "SELECT 1 AS n", RunLimits::default()).await?;
+        assert!(matches!(outcome, Err(RunError::Unavailable(_))), "{outcome:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn session_mode_gives_the_answers_of_transaction_mode() -> Result<()> {
+    for options in [StartupOptions::Ignored, StartupOptions::Refused] {
+        let database = TestDatabase::new().await?;
+        database.connect().await?.batch_execute(TABLES).await?;
+        let pooler = Pooler::listen_in(PoolMode::Session, &database, 2, options).await?;
+        let runner = PgRunner::new(&pooler.reader, RunnerConfig { max_connections: 2, ..RunnerConfig::default() })?;
+        for (sql, expected) in METRICS {
+            assert_eq!(rows(&runner, None, sql, RunLimits::default()).await??, expected, "{sql}");
+        }
     }
     Ok(())
 }
