@@ -8,9 +8,13 @@ use tokio_postgres::error::SqlState;
 
 use crate::session::SessionError;
 
-/// Whether PostgreSQL, the database or the role has reached its connection limit.
+/// How `PgBouncer`, whose SQLSTATE for it is a general one, says that it has reached its `max_client_conn`.
+const POOLER_IS_FULL: &str = "no more connections allowed";
+
+/// Whether PostgreSQL, the database, the role or a pooler has reached its connection limit.
 pub(crate) fn is_full(error: &SessionError) -> bool {
-    matches!(error, SessionError::Refused { sqlstate, .. } if *sqlstate == *SqlState::TOO_MANY_CONNECTIONS.code())
+    matches!(error, SessionError::Refused { sqlstate, message }
+        if *sqlstate == *SqlState::TOO_MANY_CONNECTIONS.code() || message.starts_with(POOLER_IS_FULL))
 }
 
 /// The error of a connection that could not be opened.
@@ -68,6 +72,18 @@ mod tests {
 
     fn failed(sqlstate: &str) -> RunError {
         RunError::Failed { sqlstate: sqlstate.to_owned(), message: String::new() }
+    }
+
+    #[test]
+    fn a_connection_limit_is_recognised() {
+        for (sqlstate, message, expected) in [
+            ("53300", "sorry, too many clients already", true),
+            ("08P01", "no more connections allowed (max_client_conn)", true),
+            ("08P01", "unsupported startup parameter: options", false),
+        ] {
+            let error = SessionError::Refused { sqlstate: sqlstate.to_owned(), message: message.to_owned() };
+            assert_eq!(is_full(&error), expected, "{message}");
+        }
     }
 
     #[test]
