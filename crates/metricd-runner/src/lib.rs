@@ -87,6 +87,7 @@ mod error;
 mod introspection;
 mod own_statements;
 mod pool;
+mod pooler;
 mod probe;
 mod resolver;
 mod run;
@@ -101,6 +102,7 @@ mod watch;
 pub use config::RunnerConfig;
 #[doc(hidden)]
 pub use own_statements::own_statements;
+pub use pooler::{PoolerFacts, PoolerSettings, survey_pooler};
 pub use resolver::PgResolver;
 pub use runner::PgRunner;
 pub use tenancy::TenantKey;

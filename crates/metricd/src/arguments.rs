@@ -26,7 +26,7 @@ pub(crate) use self::commands::{
     PurgeArguments,
 };
 use self::quotas::QuotaArguments;
-pub(crate) use self::serve::ServeArguments;
+pub(crate) use self::serve::{DEFAULT_QUERY_CONNECTIONS, ServeArguments};
 use self::variables::unknown_variables;
 use crate::log_filter::LogFilter;
 use crate::log_format::LogFormat;

@@ -7,7 +7,7 @@ use metricd_database::DataSchemas;
 use metricd_domain::{SqlText, Tenant};
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, SnapshotRun, Statement};
 use metricd_postgres::{check_reader, open_classes, refuse_pooler, require_same_database, survey_server, tenant_key};
-use metricd_runner::{PgRunner, RunnerConfig};
+use metricd_runner::{PgRunner, RunnerConfig, survey_pooler};
 use metricd_test_support::{PoolMode, Pooler, StartupOptions, TestDatabase};
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -274,6 +274,22 @@ async fn session_mode_gives_the_answers_of_transaction_mode() -> Result<()> {
         for (sql, expected) in METRICS {
             assert_eq!(rows(&runner, None, sql, RunLimits::default()).await??, expected, "{sql}");
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backend_of_two_clients_shows_transaction_mode() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    for (mode, processes, expected) in [
+        (PoolMode::Transaction, 1, true),
+        (PoolMode::Session, 2, false),
+        // The second client waits.
+        (PoolMode::Session, 1, false),
+    ] {
+        let pooler = Pooler::listen_in(mode, &database, processes, StartupOptions::Refused).await?;
+        let facts = survey_pooler(&pooler.reader).await?;
+        assert_eq!((facts.shares_backends, facts.settings), (expected, None), "{mode:?} with {processes}");
     }
     Ok(())
 }

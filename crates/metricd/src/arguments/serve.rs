@@ -10,6 +10,9 @@ use metricd_domain::TimeZone;
 use super::values::{boolean, whole_number};
 use super::{AccessArguments, QuotaArguments};
 
+/// The number of connections that run stored SQL, unless an option sets it.
+pub(crate) const DEFAULT_QUERY_CONNECTIONS: u32 = 16;
+
 /// The options of `serve`.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Serving")]
@@ -61,7 +64,7 @@ pub(crate) struct ServeArguments {
     pub(crate) time_zone: TimeZone,
 
     /// The number of connections that run stored SQL. Streams may use half of them.
-    #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = 16, value_name = "COUNT", value_parser = whole_number::<u32>(1..=50))]
+    #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = DEFAULT_QUERY_CONNECTIONS, value_name = "COUNT", value_parser = whole_number::<u32>(1..=50))]
     pub(crate) query_connections: u32,
 
     /// The lifetime of a connection for stored SQL, in seconds, less up to a tenth. Connections are replaced because

@@ -11,8 +11,9 @@ use metricd_postgres::{
     refuse_pooler, survey_schemas, survey_server,
 };
 use metricd_repository::{DefinitionFilter, MetricRepository};
+use metricd_runner::{PoolerSettings, survey_pooler};
 
-use crate::arguments::{ConnectArguments, DatabaseArguments, REFUSED};
+use crate::arguments::{ConnectArguments, DEFAULT_QUERY_CONNECTIONS, DatabaseArguments, REFUSED};
 use crate::database::{check_external, newer_version, not_hardened, refuse_server};
 use crate::output;
 
@@ -137,7 +138,7 @@ impl Page {
                     Ok(()) if is_pending => {
                         script.extend(administrators_script(owner, reader, schemas, ReaderLimits::default())?);
                     }
-                    Ok(()) => notes = self::notes(owner, reader, schemas)?,
+                    Ok(()) => notes = self::notes(owner, reader, schemas).await?,
                     Err(error) => {
                         let is_other = matches!(error.downcast_ref(), Some(ReaderError::OtherSchemas { .. }));
                         let change = if is_other {
@@ -186,16 +187,35 @@ fn other_schemas(found: &[SchemaFacts], schemas: &DataSchemas) -> Option<String>
 }
 
 /// What an operator should know about a database that can be served.
-fn notes(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<Vec<String>> {
+async fn notes(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<Vec<String>> {
     let mut notes = reader_notices(owner, reader.user(), schemas)?;
     notes.extend(not_hardened(owner, reader, &open_classes(reader)?));
     if leads_through_pooler(reader)? {
-        notes.push(
-            "READER_DATABASE_URL leads through a connection pooler: docs/poolers.md says which settings it needs"
-                .to_owned(),
-        );
+        notes.push(pooler(reader).await?);
     }
     Ok(notes)
+}
+
+/// The pooler of the reader, and what it needs.
+async fn pooler(reader: &DatabaseUrl) -> Result<String> {
+    let facts = survey_pooler(reader).await?;
+    let pooler = if let Some(settings) = &facts.settings {
+        let PoolerSettings { version, pool_mode, pool_size, query_wait_timeout, .. } = settings;
+        format!(
+            "{version} in {pool_mode} mode, with a pool of {pool_size} processes and a query_wait_timeout of \
+             {query_wait_timeout} s"
+        )
+    } else {
+        let mode = if facts.shares_backends { " in transaction mode" } else { "" };
+        format!(
+            "a connection pooler{mode} (PgBouncer shows its settings if `{}` is one of its stats_users)",
+            reader.user()
+        )
+    };
+    Ok(format!(
+        "READER_DATABASE_URL leads through {pooler}. metricd needs PgBouncer 1.18 or newer, and a pool of at least \
+         --query-connections ({DEFAULT_QUERY_CONNECTIONS} by default), in session mode one more: see docs/poolers.md"
+    ))
 }
 
 fn rights(server: &ServerFacts) -> &'static str {
