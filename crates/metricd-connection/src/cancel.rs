@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::CancelToken;
 
 use crate::login::{Established, LoginStream};
@@ -12,12 +12,30 @@ use crate::socket::{Peer, TlsTarget, connect_again};
 /// session has it.
 #[derive(Clone)]
 pub struct CancelRequest {
-    pub(crate) peer: Peer,
-    pub(crate) security: Option<TlsTarget>,
-    pub(crate) token: CancelToken,
+    peer: Peer,
+    security: Option<TlsTarget>,
+    message: Vec<u8>,
 }
 
 impl CancelRequest {
+    pub(crate) async fn new(
+        peer: Peer,
+        security: Option<TlsTarget>,
+        token: &CancelToken,
+    ) -> Result<Self, tokio_postgres::Error> {
+        // The driver does not expose the key, and closes its side of a connection on which it sends it.
+        let mut request = tokio::io::join(tokio::io::empty(), Vec::new());
+        token.cancel_query_raw(LoginStream::new(&mut request, None, true), Established).await?;
+        Ok(Self { peer, security, message: request.into_inner().1 })
+    }
+
+    /// The process id that the login reported.
+    pub(crate) fn process_id(&self) -> Option<i32> {
+        // The length and a code precede it.
+        let (_, process_id) = self.message.split_first_chunk::<8>()?;
+        process_id.first_chunk().map(|process_id| i32::from_be_bytes(*process_id))
+    }
+
     /// Sends the request. Once it completes, PostgreSQL has signalled the session. It has no time limit.
     ///
     /// # Errors
@@ -25,10 +43,11 @@ impl CancelRequest {
     /// If the server cannot be reached.
     pub async fn send(&self) -> io::Result<()> {
         let mut socket = connect_again(&self.peer, self.security.as_ref()).await?;
-        let stream = LoginStream::new(&mut socket, None, true);
-        self.token.cancel_query_raw(stream, Established).await.map_err(io::Error::other)?;
+        socket.write_all(&self.message).await?;
+        socket.flush().await?;
         // PostgreSQL closes the connection once it has processed the request. TLS reports that as an error if there
-        // was no notice of closure.
+        // was no notice of closure. Until then this side stays open: PgBouncer 1.18 exits if a client closes its side
+        // while its request is being forwarded.
         loop {
             match socket.read(&mut [0; 64]).await {
                 Ok(0) => return Ok(()),

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_postgres::config::{self, Config, SslMode, SslNegotiation};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{CancelToken, Client, Connection, SimpleQueryMessage};
+use tokio_postgres::{Client, Connection, SimpleQueryMessage};
 
 use crate::cancel::CancelRequest;
 use crate::endpoint::Endpoint;
@@ -148,8 +148,8 @@ impl Connector {
             let token = client.cancel_token();
             // Not polled any more, neither sends Terminate when dropped: the socket is ours again.
             drop((client, driver));
-            let process_id = process_id_of(&token).await;
-            let cancel_request = CancelRequest { peer: open.peer, security: open.security, token };
+            let cancel_request = CancelRequest::new(open.peer, open.security, &token).await?;
+            let process_id = cancel_request.process_id();
             let (socket, greeting) = stream.into_parts();
             Ok(LoggedIn { socket, cancel_request, process_id, greeting })
         })
@@ -303,15 +303,6 @@ where
     }
     let wanted = if wants_standby { "a standby" } else { "a primary" };
     Err(ConnectError::failed(format!("`target_session_attrs` asks for {wanted}, which the server is not")))
-}
-
-/// The process id that the login reported, taken from a cancel request: the driver does not expose it otherwise.
-async fn process_id_of(token: &CancelToken) -> Option<i32> {
-    let mut request = tokio::io::join(tokio::io::empty(), Vec::new());
-    token.cancel_query_raw(LoginStream::new(&mut request, None, true), Established).await.ok()?;
-    // The length and a code precede the process id.
-    let (_, process_id) = request.writer().split_first_chunk::<8>()?;
-    process_id.first_chunk().map(|process_id| i32::from_be_bytes(*process_id))
 }
 
 impl fmt::Debug for Connector {

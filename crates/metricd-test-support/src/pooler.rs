@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use metricd_database::DatabaseUrl;
@@ -11,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_postgres::config::Host;
 use tokio_postgres::{CancelToken, Client, Config, NoTls};
 
@@ -19,6 +21,9 @@ use crate::{READER, TestDatabase, connect as connect_to};
 const CANCEL_REQUEST_CODE: u32 = 80_877_102;
 const SSL_REQUEST_CODE: u32 = 80_877_103;
 const GSS_REQUEST_CODE: u32 = 80_877_104;
+
+/// How long a cancel request takes.
+const FORWARDING_TIME: Duration = Duration::from_millis(10);
 
 /// What the pooler does with the `options` of a client's startup message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +60,8 @@ struct Shared {
     idle: Mutex<Vec<Backend>>,
     slots: Semaphore,
     clients: AtomicI32,
+    /// Whether the pooler has crashed.
+    has_ended: AtomicBool,
     /// The backends that work for a client, by the cancellation key that the client got.
     busy: Mutex<HashMap<i32, CancelToken>>,
 }
@@ -97,8 +104,8 @@ impl Pooler {
             idle.push(Backend::open(&server).await?);
         }
         let (slots, idle) = (Semaphore::new(backends), Mutex::new(idle));
-        let (clients, busy) = (AtomicI32::new(1), Mutex::default());
-        let shared = Arc::new(Shared { server, mode, options, idle, slots, clients, busy });
+        let (clients, has_ended, busy) = (AtomicI32::new(1), AtomicBool::new(false), Mutex::default());
+        let shared = Arc::new(Shared { server, mode, options, idle, slots, clients, has_ended, busy });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         tokio::spawn(async move {
@@ -136,6 +143,9 @@ impl Backend {
 
 impl Shared {
     async fn serve(&self, mut client: TcpStream) -> Result<()> {
+        if self.has_ended.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         client.set_nodelay(true)?;
         let startup = loop {
             let length = usize::try_from(client.read_u32().await?)?.checked_sub(4).context("a startup message")?;
@@ -144,7 +154,7 @@ impl Shared {
             let (code, rest) = startup.split_first_chunk().context("a startup message")?;
             match u32::from_be_bytes(*code) {
                 SSL_REQUEST_CODE | GSS_REQUEST_CODE => client.write_all(b"N").await?,
-                CANCEL_REQUEST_CODE => return self.cancel(rest).await,
+                CANCEL_REQUEST_CODE => return self.cancel(rest, &mut client).await,
                 _ => break rest.to_vec(),
             }
         };
@@ -230,8 +240,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Forwards a cancel request to the backend that works for the client. Ignores it if there is none.
-    async fn cancel(&self, request: &[u8]) -> Result<()> {
+    /// Forwards a cancel request to the backend that works for the client. Ignores it if there is none. Like `PgBouncer`
+    /// 1.18, the pooler ends if the client closes its side before.
+    async fn cancel(&self, request: &[u8], client: &mut TcpStream) -> Result<()> {
+        if timeout(FORWARDING_TIME, client.read(&mut [0])).await.is_ok() {
+            self.has_ended.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
         let key = i32::from_be_bytes(*request.first_chunk().context("a key")?);
         let token = self.busy().get(&key).cloned();
         if let Some(token) = token {
