@@ -259,7 +259,7 @@ async fn a_period_in_a_zone_uses_the_index() -> Result<()> {
         let value = argument.as_ref().map(|value| format!("'{}'", value.as_str())).unwrap_or_default();
         text = text.replace(&format!("${}", index + 1), &value);
     }
-    client.batch_execute("SET timezone = 'Europe/Berlin'").await?;
+    client.batch_execute("SET timezone = 'Europe/Berlin'; SET search_path = warehouse").await?;
     let explained = client.simple_query(&format!("EXPLAIN (FORMAT JSON) {text}")).await?;
     let plan = explained.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
