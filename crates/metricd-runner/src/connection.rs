@@ -223,6 +223,11 @@ impl Connection {
         }
     }
 
+    /// Makes the next [`Self::prelude`] discard the plans. A plan of a function has the time zone in which it was made.
+    pub(crate) fn forget_plans(&mut self) {
+        self.planned_for = PlannedFor::Unknown;
+    }
+
     /// Records that the statements of [`Self::prelude`] have run.
     pub(crate) fn tenant_set(&mut self, tenancy: Option<Tenancy<'_>>) {
         if matches!(self.planned_for, PlannedFor::Unknown) {

@@ -10,6 +10,7 @@ use metricd_execution::BoundStatement;
 use moka::sync::Cache;
 
 use crate::connection::Connection;
+use crate::connection::settings::set_time_zone;
 use crate::session::{PreludeStatement, Response, Session, SessionError};
 use crate::transaction::finish_cleanup;
 use crate::transaction::{BEGIN_SQL, CLEANUP_SQL};
@@ -111,11 +112,17 @@ pub(crate) async fn send_explain<'a>(
 ) -> Result<&'a mut Session, SessionError> {
     // `EXPLAIN` may leave more behind than running: for SELECT INTO it creates a schema for temporary tables.
     let explain = format!("EXPLAIN ({options}) {}", statement.text());
+    if statement.time_zone().is_some() {
+        connection.forget_plans();
+    }
     let prelude = connection.internal_prelude().await?;
     let mut before: Vec<_> = prelude.statements().collect();
     if before.is_empty() {
         before.push(PreludeStatement::Sql(BEGIN_SQL));
     }
+    // For an estimate the planner calls functions, which must read their literals in the zone of the statement.
+    let set = statement.time_zone().map(set_time_zone);
+    before.extend(set.as_deref().map(PreludeStatement::Sql));
     let session = &mut connection.session;
     session.send_unnamed(&before, &explain, statement.texts())?;
     session.send_simple(CLEANUP_SQL)?;

@@ -81,12 +81,15 @@ impl Run<'_> {
         self.estimate(connection, estimates).await?;
         let outcome = async {
             let tenancy = self.task.tenancy;
+            self.forget_plans_of_other_zone(connection);
             let prelude =
                 connection.prelude(Some(BEGIN_SQL), None, tenancy).await.map_err(|error| self.run_error(error))?;
             let before: Vec<_> = prelude.statements().collect();
             connection.session.send_batch(&before).map_err(|error| self.run_error(error))?;
             connection.session.drain().await.map_err(|error| self.run_error(error))?;
-            connection.tenant_set(tenancy);
+            if self.task.statement.time_zone().is_none() {
+                connection.tenant_set(tenancy);
+            }
             let prepared = prepare(connection, self.task.statement, self.task.limits).await?;
             self.execute_with(connection, &prepared, TransactionPrelude::default(), false).await
         }
@@ -109,13 +112,22 @@ impl Run<'_> {
         let changes_nothing = self.task.limits.write_timeout.is_zero() && self.task.statement.time_zone().is_none();
         let is_alone = connection.side_effect_free() && changes_nothing;
         let begin = (!is_alone).then_some(BEGIN_SQL);
+        self.forget_plans_of_other_zone(connection);
         let prelude =
             connection.prelude(begin, None, self.task.tenancy).await.map_err(|error| self.run_error(error))?;
         let outcome = self.execute_with(connection, &prepared, prelude, is_alone).await;
-        if outcome.is_ok() {
+        if outcome.is_ok() && self.task.statement.time_zone().is_none() {
             connection.tenant_set(self.task.tenancy);
         }
         outcome
+    }
+
+    /// Has the plans discarded before a statement with a time zone of its own. They are not recorded after it, so that
+    /// they are discarded after it as well.
+    fn forget_plans_of_other_zone(&self, connection: &mut Connection) {
+        if self.task.statement.time_zone().is_some() {
+            connection.forget_plans();
+        }
     }
 
     /// Refuses a statement that is too costly; retires the connection if its plan is large.

@@ -47,7 +47,7 @@ pub(crate) struct Tenancy<'a> {
 /// Discards cached plans; PostgreSQL resolves and plans each prepared statement again when it next runs. A cached plan
 /// contains constants folded from immutable functions, or functions declared immutable, for the tenant that came first.
 /// And its names mean what they meant when it was made.
-const DISCARD_PLANS_SQL: &str = "DISCARD PLANS";
+pub(crate) const DISCARD_PLANS_SQL: &str = "DISCARD PLANS";
 
 /// The statements that precede those of a run, in their transaction.
 #[derive(Debug, Default)]

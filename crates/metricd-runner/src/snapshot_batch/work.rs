@@ -22,6 +22,7 @@ use crate::error::is_stale;
 use crate::pool::stopping::{STOP_BOUND, cancel_until_ended};
 use crate::run::{AfterRowCap, Run, Task, prepare};
 use crate::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, PreludeStatement, SessionError};
+use crate::tenancy::DISCARD_PLANS_SQL;
 use crate::tenancy::TransactionPrelude;
 use crate::transaction::clean_up;
 
@@ -165,17 +166,18 @@ impl<'r> SnapshotBatch<'_, 'r> {
     ) -> Result<(), RunError> {
         let time = in_flight.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
         let limit = (!connection.enforces_timeout(time)).then(|| statement_timeout(time));
-        let time_zone = in_flight.front().and_then(|(_, job, _)| self.set_time_zone(job.run.statement));
+        let time_zone = in_flight.front().map(|(_, job, _)| self.set_time_zone(job.run.statement)).unwrap_or_default();
         let prelude = if connection.session.is_in_transaction() {
             None
         } else {
+            self.forget_plans(connection);
             Some(connection.prelude(Some(BEGIN_SNAPSHOT_SQL), None, self.tenancy).await.map_err(unavailable)?)
         };
         let session = &mut connection.session;
         let mut before =
             prelude.as_ref().map_or_else(|| vec![PreludeStatement::Sql(ROLLBACK_TO_SAVEPOINT_SQL)], opening_statements);
         // After the savepoint, so that rolling back to it also resets the timeout and the time zone.
-        before.extend([&limit, &time_zone].into_iter().flatten().map(|sql| PreludeStatement::Sql(sql)));
+        before.extend(limit.iter().chain(&time_zone).map(|sql| PreludeStatement::Sql(sql)));
         let statements = in_flight
             .iter()
             .map(|(_, job, prepared)| ((&prepared.described, job.run.statement.text()), job.run.statement.texts()));
@@ -187,7 +189,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         {
             let outcome = self.read(connection, &mut job, &prepared, AfterRowCap::Drain).await;
             if job.is_begun {
-                connection.tenant_set(self.tenancy);
+                self.prelude_has_run(connection);
             }
             match outcome {
                 Err(error) if !job.is_begun && is_stale(&error, true, connection.session.is_executing()) => {
@@ -252,15 +254,34 @@ impl<'r> SnapshotBatch<'_, 'r> {
         let prepared = self.prepare(connection, job.run.statement, job.run.limits).await?;
         let statement = job.run.statement;
         let time_zone = self.set_time_zone(statement);
-        let before: Vec<_> = time_zone.as_deref().map(PreludeStatement::Sql).into_iter().collect();
+        let before: Vec<_> = time_zone.iter().map(|sql| PreludeStatement::Sql(sql)).collect();
         let sent = connection.session.send_execute(&before, (&prepared.described, statement.text()), statement.texts());
         sent.map_err(unavailable)?;
         self.read(connection, job, &prepared, AfterRowCap::Cancel).await
     }
 
-    /// Sets the time zone of the statement, unless all statements of the batch run in that of the session.
-    fn set_time_zone(&self, statement: &BoundStatement) -> Option<String> {
-        self.has_time_zones.then(|| set_time_zone(statement.time_zone().unwrap_or(self.runner.pool.time_zone())))
+    /// Sets the time zone of the statement and discards the plans of another one, unless all statements of the batch run
+    /// in that of the session.
+    fn set_time_zone(&self, statement: &BoundStatement) -> Vec<String> {
+        if !self.has_time_zones {
+            return Vec::new();
+        }
+        let time_zone = statement.time_zone().unwrap_or(self.runner.pool.time_zone());
+        vec![DISCARD_PLANS_SQL.to_owned(), set_time_zone(time_zone)]
+    }
+
+    /// Has the plans discarded before and after a batch with time zones.
+    fn forget_plans(&self, connection: &mut Connection) {
+        if self.has_time_zones {
+            connection.forget_plans();
+        }
+    }
+
+    /// Records that the prelude has run.
+    fn prelude_has_run(&self, connection: &mut Connection) {
+        if !self.has_time_zones {
+            connection.tenant_set(self.tenancy);
+        }
     }
 
     /// Reads the response to a statement. If it runs alone, its time limit is enforced here.
@@ -288,10 +309,11 @@ impl<'r> SnapshotBatch<'_, 'r> {
     /// Begins the transaction for all statements of a connection, on this snapshot or on a new one.
     pub(super) async fn begin(&self, connection: &mut Connection, snapshot: Option<&str>) -> Result<(), SessionError> {
         let take = snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT '{id}'"));
+        self.forget_plans(connection);
         let prelude = connection.prelude(Some(BEGIN_SNAPSHOT_SQL), take, self.tenancy).await?;
         connection.session.send_batch(&opening_statements(&prelude))?;
         connection.session.drain().await?;
-        connection.tenant_set(self.tenancy);
+        self.prelude_has_run(connection);
         Ok(())
     }
 

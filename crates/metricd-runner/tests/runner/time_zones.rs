@@ -104,6 +104,40 @@ async fn a_literal_keeps_its_zone_when_a_table_changes() -> Result<()> {
     Ok(())
 }
 
+/// PostgreSQL keeps the plans of a function for the session, with its literals as they were read in the first zone.
+#[tokio::test]
+async fn a_function_reads_its_literals_in_the_zone_of_the_request() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    database
+        .connect()
+        .await?
+        .batch_execute(
+            "CREATE FUNCTION warehouse.opened() RETURNS timestamptz LANGUAGE plpgsql STABLE
+                 AS $$ BEGIN RETURN timestamptz '2025-06-01 00:00'; END $$;
+             CREATE TABLE warehouse.visits (at timestamptz);
+             INSERT INTO warehouse.visits VALUES ('2025-05-31 20:00Z'), ('2025-05-31 23:00Z'), ('2025-06-01 01:00Z');
+             GRANT SELECT ON warehouse.visits TO metricd_reader",
+        )
+        .await?;
+    let config = RunnerConfig { max_connections: 1, ..RunnerConfig::default() };
+    let runner = PgRunner::new(&database.reader, config)?;
+    let sql = "SELECT opened() AS at, (SELECT count(*) FROM visits WHERE at >= opened()) AS n";
+    let (berlin, kolkata) = (Some("Europe/Berlin"), Some("Asia/Kolkata"));
+    let answer = |name: Option<&str>| match name {
+        None => r#"[{"at":"2025-06-01T00:00:00Z","n":1}]"#,
+        Some("Europe/Berlin") => r#"[{"at":"2025-05-31T22:00:00Z","n":2}]"#,
+        Some(_) => r#"[{"at":"2025-05-31T18:30:00Z","n":3}]"#,
+    };
+    for name in [berlin, None, kolkata, berlin, berlin, None, None, kolkata] {
+        assert_eq!(run(&runner, &plain(sql, name)?).await?, answer(name), "{name:?}");
+    }
+    let mixed = [berlin, None, kolkata, None, berlin];
+    let found = batch(&runner, &mixed.map(|name| (sql, name))).await?;
+    assert_eq!(found, mixed.map(answer));
+    assert_eq!(run(&runner, &plain(sql, None)?).await?, answer(None));
+    Ok(())
+}
+
 async fn batch(runner: &PgRunner, of: &[(&str, Option<&str>)]) -> Result<Vec<String>> {
     let statements = of.iter().map(|(sql, name)| plain(sql, *name)).collect::<Result<Vec<_>>>()?;
     let mut sinks: Vec<_> = of.iter().map(|_| JsonRows::default()).collect();
