@@ -92,7 +92,7 @@ impl From<Contract> for ContractParts {
 impl Contract {
     /// The current revision of the rules by which periods are applied. It increases whenever a release would run other
     /// SQL for a period.
-    pub const PERIOD_REVISION: u32 = 4;
+    pub const PERIOD_REVISION: u32 = 5;
 
     /// Makes a contract of its parts.
     ///
