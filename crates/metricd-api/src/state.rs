@@ -21,6 +21,9 @@ use crate::{DefinitionCache, Problem, ProblemCode, Quotas, RunCoalescer, TenantI
 /// The number of concurrent validations, each on a connection of the resolver.
 const MAX_CONCURRENT_VALIDATIONS: usize = 2;
 
+/// How long a request waits until the time zones that the database knows have been read, which happens once.
+const TIME_ZONES_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The state that all requests share: repository, runner, resolver, caches and the operator's limits.
 #[derive(Debug, Clone)]
 pub struct ApiState {
@@ -113,9 +116,11 @@ impl ApiState {
     ///
     /// # Errors
     ///
-    /// The problem of reading them, which the next request tries again.
+    /// The problem of reading them, which the next request tries again. 503 if other requests still read them.
     pub(crate) async fn time_zones(&self) -> Result<&TimeZones, Problem> {
-        Ok(self.time_zones.get_or_try_init(|| self.runner.time_zones()).await?)
+        let read = self.time_zones.get_or_try_init(|| self.runner.time_zones());
+        let read = timeout(TIME_ZONES_TIMEOUT, read).await;
+        Ok(read.map_err(|_| Problem::new(ProblemCode::NoConnection))??)
     }
 
     /// Creates the validator of SQL, for which it reads the functions and types of the warehouse.
