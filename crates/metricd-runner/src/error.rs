@@ -14,7 +14,8 @@ const POOLER_IS_FULL: &str = "no more connections allowed";
 /// Whether PostgreSQL, the database, the role or a pooler has reached its connection limit.
 pub(crate) fn is_full(error: &SessionError) -> bool {
     matches!(error, SessionError::Refused { sqlstate, message }
-        if *sqlstate == *SqlState::TOO_MANY_CONNECTIONS.code() || message.starts_with(POOLER_IS_FULL))
+        if *sqlstate == *SqlState::TOO_MANY_CONNECTIONS.code()
+            || *sqlstate == *SqlState::PROTOCOL_VIOLATION.code() && message.starts_with(POOLER_IS_FULL))
 }
 
 /// The error of a connection that could not be opened.

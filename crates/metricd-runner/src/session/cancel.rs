@@ -11,6 +11,10 @@ use tokio::time::timeout;
 /// The time limit of a cancel request.
 pub(crate) const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the connection of a request stays open if the server does not close it. `PgBouncer` 1.18 exits if it is closed
+/// while the request is being forwarded.
+const FORWARDING_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The pause before a statement that still runs is cancelled again.
 pub(crate) const CANCEL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -30,7 +34,10 @@ impl Canceller {
     /// request may still be on its way and hit a later statement.
     pub(crate) async fn cancel(&self) -> io::Result<()> {
         self.is_pending.store(true, Ordering::Relaxed);
-        timeout(CANCEL_TIMEOUT, self.request.send()).await??;
+        let request = self.request.clone();
+        // A task of its own, which outlives this future.
+        let sent = tokio::spawn(async move { timeout(FORWARDING_TIMEOUT, request.send()).await? });
+        timeout(CANCEL_TIMEOUT, sent).await?.map_err(io::Error::other)??;
         self.is_pending.store(false, Ordering::Relaxed);
         Ok(())
     }
