@@ -180,15 +180,30 @@ fn has_table(connection: &mut PgConnection) -> diesel::QueryResult<bool> {
     Ok(query.get_result::<Answer>(connection)?.answer && is_safe_table(connection, "catalog")?)
 }
 
-/// Whether the schema has a table of applied migrations, of this program or another one, that can be read safely. A
-/// relation of a role that the owner does not trust is not read: a view, a policy or a cast would run functions of that
-/// role with the privileges of the owner.
+/// Whether the schema has a table of applied migrations, of this program or another one, that can be read and written
+/// safely. Another role may have made it, also one whose privileges the owner has: a view, a policy, a cast of its columns,
+/// a trigger, a rule, a default, a condition or an index with an expression would run functions of that role with the
+/// privileges of the owner.
 fn is_safe_table(connection: &mut PgConnection, schema: &str) -> diesel::QueryResult<bool> {
     let query = sql_query(
         "SELECT EXISTS (
              SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
              JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
-             WHERE n.nspname = $1 AND c.relname = '__diesel_schema_migrations' AND c.relkind = 'r' AND NOT c.relrowsecurity
+             WHERE n.nspname = $1 AND c.relname = '__diesel_schema_migrations' AND c.relkind = 'r'
+             AND NOT c.relrowsecurity AND NOT c.relhastriggers AND NOT c.relhasrules AND c.relchecks = 0
+             AND NOT EXISTS (
+                 SELECT FROM pg_catalog.pg_attribute AS a
+                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                 AND a.atttypid NOT IN ('varchar'::regtype, 'timestamp'::regtype)
+             )
+             AND NOT EXISTS (
+                 SELECT FROM pg_catalog.pg_attrdef AS d
+                 WHERE d.adrelid = c.oid AND pg_get_expr(d.adbin, d.adrelid) <> 'CURRENT_TIMESTAMP'
+             )
+             AND NOT EXISTS (
+                 SELECT FROM pg_catalog.pg_index AS i
+                 WHERE i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+             )
              AND (r.rolsuper OR pg_has_role(r.oid, 'USAGE'))
              AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
          ) AS answer",

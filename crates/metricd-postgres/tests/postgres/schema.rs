@@ -158,6 +158,45 @@ async fn the_schema_catalog_of_another_role_is_not_read() -> Result<()> {
     Ok(())
 }
 
+/// Nor one whose columns, default or index would call functions of the role that has made it. A superuser has the
+/// privileges of every role, and is to be protected as well.
+#[tokio::test]
+async fn a_table_of_migrations_that_would_call_functions_is_not_used() -> Result<()> {
+    for table in [
+        "CREATE TYPE public.t AS (v text); CREATE FUNCTION public.f(public.t) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+         CREATE CAST (public.t AS text) WITH FUNCTION public.f(public.t);
+         CREATE TABLE catalog.__diesel_schema_migrations (version public.t); INSERT INTO catalog.__diesel_schema_migrations VALUES (ROW('x'))",
+        "CREATE FUNCTION public.f() RETURNS timestamp LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+         CREATE TABLE catalog.__diesel_schema_migrations (version varchar(50) PRIMARY KEY, run_on timestamp DEFAULT public.f())",
+        "CREATE FUNCTION public.f(varchar) RETURNS varchar IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+         CREATE TABLE catalog.__diesel_schema_migrations (version varchar(50)); CREATE INDEX ON catalog.__diesel_schema_migrations (public.f(version))",
+        "CREATE FUNCTION public.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+         CREATE TABLE catalog.__diesel_schema_migrations (version varchar(50));
+         CREATE TRIGGER f BEFORE INSERT ON catalog.__diesel_schema_migrations EXECUTE FUNCTION public.f()",
+    ] {
+        let database = TestDatabase::new().await?;
+        let client = database.connect().await?;
+        let name = database.owner.database();
+        let owner = database.owner.clone();
+        spawn_blocking(move || revert_all(&owner)).await??;
+        client
+            .batch_execute(&format!(
+                "CREATE ROLE planter_{name}; GRANT CREATE ON DATABASE {name} TO planter_{name};
+                 GRANT CREATE ON SCHEMA public TO planter_{name}; SET ROLE planter_{name}; CREATE SCHEMA catalog; {table}"
+            ))
+            .await?;
+        let owner = database.owner.clone();
+        spawn_blocking(move || {
+            assert_eq!(pending_migrations(&owner)?, migrations()?);
+            let error = migrate(&owner).err().context("the name is taken")?.to_string();
+            assert!(error.contains("has a schema `catalog`, which metricd did not create"), "{error}");
+            anyhow::Ok(())
+        })
+        .await??;
+    }
+    Ok(())
+}
+
 /// A Diesel program that a superuser has migrated does not keep an owner with few rights from migrating.
 #[tokio::test]
 async fn a_table_of_migrations_that_the_owner_may_not_read_is_not_metricds() -> Result<()> {
