@@ -108,13 +108,15 @@ pub enum ReaderError {
     },
 }
 
-/// Refuses URLs of one role or of two databases, a data schema that the database does not have, and an existing role that [`prepare_reader`] would take from
-/// another use, or that could not become a reader: one with privileges in other databases, or with more privileges than
-/// a reader may have. Call it before the first migration. Changes nothing.
+/// Refuses URLs of one role or of two databases, a data schema that the database does not have, and an existing role
+/// that [`prepare_reader`] would take from another use, or that could not become a reader: one with privileges in other
+/// databases, one that reads other schemas there, or one with more privileges than a reader may have. Call it before the
+/// first migration. Changes nothing.
 ///
 /// # Errors
 ///
-/// [`ReaderError::NoSchema`], [`ReaderError::InUse`], or [`ReaderError::Connect`] if one of the roles cannot connect.
+/// [`ReaderError::IsOwner`], [`ReaderError::OtherDatabase`], [`ReaderError::NoSchema`], [`ReaderError::InUse`];
+/// [`ReaderError::Connect`] if one of the roles cannot connect, [`ReaderError::Refused`] if the state cannot be read.
 pub fn check_candidate(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<(), ReaderError> {
     if owner.user() == reader.user() {
         return Err(ReaderError::IsOwner(reader.user().to_owned()));

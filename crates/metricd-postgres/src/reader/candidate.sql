@@ -1,7 +1,7 @@
 -- The role $1, if it exists: whether it is a reader of metricd, in this database or, by its comment $2, in another one;
 -- another database in which it owns objects or has privileges; and the schemas that it reads there, unless they are $3.
 SELECT
-    coalesce('default_transaction_read_only=on' = ANY (r.rolconfig), false) AND (
+    (
         coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid') = $2, false)
         OR EXISTS (
             SELECT FROM pg_catalog.pg_namespace AS n, pg_catalog.aclexplode(n.nspacl) AS a

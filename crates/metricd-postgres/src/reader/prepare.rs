@@ -1,7 +1,7 @@
 //! Makes a role the reader: creates it, limits it, and grants it the privilege to read the data schemas.
 
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::{Array, Bool, Text};
+use diesel::sql_types::{Array, Bool, Integer, Nullable, Text};
 use diesel::{Connection, OptionalExtension, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use metricd_database::{DataSchemas, DatabaseUrl, quote_identifier};
 use postgres_protocol::password::scram_sha_256;
@@ -129,9 +129,7 @@ impl Preparation<'_> {
         if !role_exists(connection, self.reader.user())? {
             plan.statements.push(self.create_role(&role, grantor));
         }
-        if !self.is_limited(connection)? {
-            plan.statements.extend(self.settings(&role));
-        }
+        plan.statements.extend(self.settings(connection, &role)?);
         if !may_connect(connection, self.reader.user())? {
             let database = quote_identifier(self.owner.database());
             plan.statements.push(format!("GRANT CONNECT ON DATABASE {database} TO {role};"));
@@ -212,46 +210,62 @@ impl Preparation<'_> {
         )
     }
 
-    fn settings(self, role: &str) -> Vec<String> {
-        let connections = format!("CONNECTION LIMIT {}", self.limits.connections);
-        let values = role_settings(self.limits).into_iter().map(|(name, value)| format!("SET {name} = {value}"));
-        let search_path = format!("SET search_path = {}", self.schemas.search_path());
-        let all = std::iter::once(connections).chain(values).chain([search_path]);
-        let comment = format!("COMMENT ON ROLE {role} IS '{COMMENT}';");
-        all.map(|setting| format!("ALTER ROLE {role} {setting};")).chain([comment]).collect()
+    /// The limits and settings that the role lacks. On a server of the operator, those of other sizes stay: the operator
+    /// has chosen them.
+    fn settings(self, connection: &mut PgConnection, role: &str) -> QueryResult<Vec<String>> {
+        let query = sql_query(include_str!("role.sql")).bind::<Text, _>(self.reader.user());
+        let state: Option<RoleState> =
+            query.bind::<Array<Text>, _>(self.schemas.names()).get_result(connection).optional()?;
+        let is_private = self.limits.on_private_server;
+        let has_limit = |state: &RoleState| match i32::try_from(self.limits.connections) {
+            Ok(wanted) if is_private => state.connection_limit == wanted,
+            _ => state.connection_limit >= 0,
+        };
+        let has_setting = |state: &RoleState, name: &str, wanted: &str| {
+            let prefix = format!("{name}=");
+            let set = state.settings.iter().find_map(|setting| setting.strip_prefix(&prefix));
+            match name {
+                _ if is_private => set == Some(wanted),
+                "default_transaction_read_only" => set == Some(wanted),
+                // The session has it from elsewhere, or an administrator has decided against it.
+                "idle_in_transaction_session_timeout" => true,
+                _ => set.is_some_and(|set| set.contains(|digit: char| ('1'..='9').contains(&digit))),
+            }
+        };
+        let mut missing = Vec::new();
+        if !state.as_ref().is_some_and(has_limit) {
+            missing.push(format!("ALTER ROLE {role} CONNECTION LIMIT {};", self.limits.connections));
+        }
+        for (name, value) in role_settings(self.limits) {
+            if !state.as_ref().is_some_and(|state| has_setting(state, name, value.trim_matches('\''))) {
+                missing.push(format!("ALTER ROLE {role} SET {name} = {value};"));
+            }
+        }
+        if !state.as_ref().is_some_and(|state| state.has_search_path) {
+            missing.push(format!("ALTER ROLE {role} SET search_path = {};", self.schemas.search_path()));
+        }
+        // Whoever may alter the role may comment on it.
+        if !missing.is_empty() && state.is_none_or(|state| state.comment.as_deref() != Some(COMMENT)) {
+            missing.push(format!("COMMENT ON ROLE {role} IS '{COMMENT}';"));
+        }
+        Ok(missing)
     }
+}
 
-    /// Whether the role has its settings, so that an owner who may not alter roles can use one that an administrator
-    /// created. On a server of the operator, limits of other sizes count as well: the operator has chosen them.
-    fn is_limited(self, connection: &mut PgConnection) -> QueryResult<bool> {
-        let query = sql_query(
-            "SELECT EXISTS (
-                 SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = $1
-                 AND CASE WHEN $2 THEN r.rolconnlimit = $3::integer ELSE r.rolconnlimit >= 0 END
-                 AND NOT EXISTS (
-                     SELECT FROM unnest($4, $5) AS wanted (name, value) WHERE NOT EXISTS (
-                         SELECT FROM unnest(r.rolconfig) AS setting (text)
-                         WHERE CASE
-                             WHEN $2 OR wanted.name = 'default_transaction_read_only'
-                             THEN setting.text = wanted.name || '=' || wanted.value
-                             ELSE setting.text ~ ('^' || wanted.name || '=0*[1-9]')
-                         END
-                     )
-                 )
-                 AND ('search_path=' || (
-                     SELECT string_agg(quote_ident(name), ', ' ORDER BY number)
-                     FROM unnest($6) WITH ORDINALITY AS searched (name, number)
-                 )) = ANY (r.rolconfig)
-             ) AS answer",
-        );
-        let settings = role_settings(self.limits).into_iter();
-        let (names, values): (Vec<_>, Vec<_>) =
-            settings.map(|(name, value)| (name, value.trim_matches('\'').to_owned())).unzip();
-        let query = query.bind::<Text, _>(self.reader.user()).bind::<Bool, _>(self.limits.on_private_server);
-        let query = query.bind::<Text, _>(self.limits.connections.to_string());
-        let query = query.bind::<Array<Text>, _>(names).bind::<Array<Text>, _>(values);
-        Ok(query.bind::<Array<Text>, _>(self.schemas.names()).get_result::<Answer>(connection)?.answer)
-    }
+/// The limits and settings of a role.
+#[derive(QueryableByName)]
+struct RoleState {
+    /// How many connections it may have at once; -1 without a limit.
+    #[diesel(sql_type = Integer)]
+    connection_limit: i32,
+    /// Its settings: `statement_timeout=5000ms`.
+    #[diesel(sql_type = Array<Text>)]
+    settings: Vec<String>,
+    /// Whether its search path is that of the data schemas.
+    #[diesel(sql_type = Bool)]
+    has_search_path: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    comment: Option<String>,
 }
 
 /// The settings of the role's sessions besides the search path, in the form in which PostgreSQL stores them.

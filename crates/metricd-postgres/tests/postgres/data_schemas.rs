@@ -370,5 +370,13 @@ async fn limits_that_the_operator_has_chosen_stay() -> Result<()> {
         let after: String = shop.client.query_one(limits, &[&role]).await?.get(0);
         assert_eq!(before == after, kept, "{change}: {before}, {after}");
     }
+    // Another list changes nothing else.
+    shop.run("ALTER ROLE reader CONNECTION LIMIT 70; ALTER ROLE reader SET statement_timeout = '20s'").await?;
+    shop.prepare(&["shop", "public"]).await??;
+    let after: String = shop.client.query_one(limits, &[&role]).await?.get(0);
+    assert!(
+        after.starts_with("70 ") && after.contains("statement_timeout=20s") && after.contains("shop, public"),
+        "{after}"
+    );
     Ok(())
 }
