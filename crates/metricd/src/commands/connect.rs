@@ -191,7 +191,13 @@ async fn notes(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas)
     let mut notes = reader_notices(owner, reader.user(), schemas)?;
     notes.extend(not_hardened(owner, reader, &open_classes(reader)?));
     if leads_through_pooler(reader)? {
-        notes.push(pooler(reader).await?);
+        let pooler = pooler(reader).await;
+        notes.push(pooler.unwrap_or_else(|error| {
+            format!(
+                "READER_DATABASE_URL leads through a connection pooler, see docs/poolers.md: {}",
+                output::message(&error)
+            )
+        }));
     }
     Ok(notes)
 }

@@ -185,21 +185,21 @@ async fn what_has_not_ended_in_the_time_of_all_is_stopped() -> Result<()> {
     }
     let given_up = Instant::now();
     until_running(&client, "endless", 0).await?;
-    assert!(given_up.elapsed() < Duration::from_millis(250), "{:?}", given_up.elapsed());
+    assert!(given_up.elapsed() < Duration::from_secs(2), "{:?}", given_up.elapsed());
 
     // Likewise where nobody waits for it any more.
     let waiting = run_batch(&runner, &asked, Duration::from_secs(60));
     assert!(timeout(Duration::from_millis(400), waiting).await.is_err());
     let given_up = Instant::now();
     until_running(&client, "endless", 0).await?;
-    assert!(given_up.elapsed() < Duration::from_millis(250), "{:?}", given_up.elapsed());
+    assert!(given_up.elapsed() < Duration::from_secs(2), "{:?}", given_up.elapsed());
     let pipelined = [("SELECT pg_sleep(30)::text AS endless", slow); 4];
     assert!(
         timeout(Duration::from_millis(300), run_batch(&runner, &pipelined, Duration::from_secs(60))).await.is_err()
     );
     let given_up = Instant::now();
     until_running(&client, "endless", 0).await?;
-    assert!(given_up.elapsed() < Duration::from_millis(250), "{:?}", given_up.elapsed());
+    assert!(given_up.elapsed() < Duration::from_secs(2), "{:?}", given_up.elapsed());
     assert_eq!(rows(&runner, "SELECT 1 AS one").await?, r#"[{"one":1}]"#);
     Ok(())
 }
