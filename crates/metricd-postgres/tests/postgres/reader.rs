@@ -11,7 +11,11 @@ use metricd_postgres::{
 };
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::{READER, TestDatabase};
+use tokio::sync::RwLock;
 use tokio::task::spawn_blocking;
+
+/// Held to change the role `metricd_reader`, which the databases of the tests share; shared to check it.
+static READER_OF_ALL: RwLock<()> = RwLock::const_new(());
 
 async fn sqlstate(runner: &PgRunner, sql: &str) -> Result<String> {
     let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
@@ -25,6 +29,7 @@ async fn sqlstate(runner: &PgRunner, sql: &str) -> Result<String> {
 
 #[tokio::test]
 async fn the_role_is_set_up_as_promised() -> Result<()> {
+    let _is_unchanged = READER_OF_ALL.read().await;
     let database = TestDatabase::new().await?;
     let client = database.connect().await?;
     let role = client
@@ -97,6 +102,7 @@ async fn a_table_that_the_owner_adds_later_can_be_read() -> Result<()> {
 
 #[tokio::test]
 async fn preparing_the_reader_again_changes_nothing() -> Result<()> {
+    let _is_unchanged = READER_OF_ALL.read().await;
     let database = TestDatabase::new().await?;
     for _ in 0..2 {
         let (owner, reader) = (database.owner.clone(), database.reader.clone());
@@ -111,6 +117,7 @@ async fn preparing_the_reader_again_changes_nothing() -> Result<()> {
 /// Its transactions are read-only by default, so that libpq would hold no server for `read-write`.
 #[tokio::test]
 async fn the_reader_s_url_may_ask_for_a_kind_of_server() -> Result<()> {
+    let _is_unchanged = READER_OF_ALL.read().await;
     let database = TestDatabase::new().await?;
     for (target, is_met) in [
         ("any", true),
@@ -209,6 +216,8 @@ async fn a_reader_that_is_none_is_refused() -> Result<()> {
         }
     }
     // In another role's name, and by the settings that only superusers may change.
+    // These change the reader of all databases.
+    let _others_wait = READER_OF_ALL.write().await;
     let name = format!("writer_{}", database.owner.database());
     for (harm, mend, word) in [
         (
