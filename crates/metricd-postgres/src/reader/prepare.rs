@@ -130,7 +130,8 @@ impl Preparation<'_> {
             plan.statements.push(self.create_role(&role, grantor));
         }
         plan.statements.extend(self.settings(connection, &role)?);
-        if !may_connect(connection, self.reader.user())? {
+        // Granted by name, so that it stays if PUBLIC loses it. An administrator is shown only what is missing.
+        if grantor == Grantor::Owner || !may_connect(connection, self.reader.user())? {
             let database = quote_identifier(self.owner.database());
             plan.statements.push(format!("GRANT CONNECT ON DATABASE {database} TO {role};"));
         }
@@ -227,7 +228,7 @@ impl Preparation<'_> {
             match name {
                 _ if is_private => set == Some(wanted),
                 "default_transaction_read_only" => set == Some(wanted),
-                // The session has it from elsewhere, or an administrator has decided against it.
+                // The reader is safe without it, and an administrator may have removed it.
                 "idle_in_transaction_session_timeout" => true,
                 _ => set.is_some_and(|set| set.contains(|digit: char| ('1'..='9').contains(&digit))),
             }
@@ -244,7 +245,7 @@ impl Preparation<'_> {
         if !state.as_ref().is_some_and(|state| state.has_search_path) {
             missing.push(format!("ALTER ROLE {role} SET search_path = {};", self.schemas.search_path()));
         }
-        // Whoever may alter the role may comment on it.
+        // A role that may change the settings may set the comment as well.
         if !missing.is_empty() && state.is_none_or(|state| state.comment.as_deref() != Some(COMMENT)) {
             missing.push(format!("COMMENT ON ROLE {role} IS '{COMMENT}';"));
         }
