@@ -10,6 +10,15 @@ use tokio_postgres::Client;
 
 const QUERY: &str = "INSERT INTO catalog.queries (query_id, sql) VALUES ('q1', 'SELECT 1')";
 
+/// A role of this database alone, which may create schemas in it and nothing else.
+async fn weak_owner(database: &TestDatabase, client: &Client) -> Result<DatabaseUrl> {
+    let name = database.owner.database();
+    let create = format!("CREATE ROLE weak_{name} LOGIN PASSWORD 'pw'; GRANT CREATE ON DATABASE {name} TO weak_{name}");
+    client.batch_execute(&create).await?;
+    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
+    Ok(DatabaseUrl::parse(format!("postgres://weak_{name}:pw@127.0.0.1:{port}/{name}"))?)
+}
+
 /// The constraint that a statement breaks.
 async fn broken(database: &TestDatabase, sql: &str) -> Result<String> {
     let error = database.connect().await?.batch_execute(sql).await.err().context(sql.to_owned())?;
@@ -128,19 +137,17 @@ async fn the_schema_catalog_of_another_role_is_not_read() -> Result<()> {
     let database = TestDatabase::unhardened().await?;
     let client = database.connect().await?;
     let name = database.owner.database();
-    let (other, weak) = (format!("cataloguer_{name}"), format!("weak_{name}"));
+    let other = format!("cataloguer_{name}");
     let owner = database.owner.clone();
     spawn_blocking(move || revert_all(&owner)).await??;
     client
         .batch_execute(&format!(
-            "CREATE ROLE {other}; CREATE ROLE {weak} LOGIN PASSWORD 'pw';
-             GRANT CREATE ON DATABASE {name} TO {other}, {weak}; SET ROLE {other}; CREATE SCHEMA catalog;
+            "CREATE ROLE {other}; GRANT CREATE ON DATABASE {name} TO {other}; SET ROLE {other}; CREATE SCHEMA catalog;
              CREATE FUNCTION catalog.called() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
-             CREATE VIEW catalog.__diesel_schema_migrations AS SELECT catalog.called() AS version"
+             CREATE VIEW catalog.__diesel_schema_migrations AS SELECT catalog.called() AS version; RESET ROLE"
         ))
         .await?;
-    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
-    let weak = DatabaseUrl::parse(format!("postgres://{weak}:pw@127.0.0.1:{port}/{name}"))?;
+    let weak = weak_owner(&database, &client).await?;
     for grant in ["", "GRANT USAGE ON SCHEMA catalog TO PUBLIC; GRANT SELECT ON ALL TABLES IN SCHEMA catalog TO PUBLIC"]
     {
         client.batch_execute(grant).await?;
@@ -202,17 +209,10 @@ async fn a_table_of_migrations_that_would_call_functions_is_not_used() -> Result
 async fn a_table_of_migrations_that_the_owner_may_not_read_is_not_metricds() -> Result<()> {
     let database = TestDatabase::unhardened().await?;
     let client = database.connect().await?;
-    let name = database.owner.database();
     let owner = database.owner.clone();
     spawn_blocking(move || revert_all(&owner)).await??;
-    client
-        .batch_execute(&format!(
-            "CREATE TABLE public.__diesel_schema_migrations (version varchar(50) PRIMARY KEY);
-             CREATE ROLE poor_{name} LOGIN PASSWORD 'pw'; GRANT CREATE ON DATABASE {name} TO poor_{name}"
-        ))
-        .await?;
-    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
-    let owner = DatabaseUrl::parse(format!("postgres://poor_{name}:pw@127.0.0.1:{port}/{name}"))?;
+    client.batch_execute("CREATE TABLE public.__diesel_schema_migrations (version varchar(50) PRIMARY KEY)").await?;
+    let owner = weak_owner(&database, &client).await?;
     assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), migrations()?);
     Ok(())
 }

@@ -10,6 +10,7 @@ mod contracts;
 mod definitions;
 mod documents;
 mod examples;
+mod existing_database;
 mod external_database;
 mod ingestion;
 mod middleware;
