@@ -301,7 +301,7 @@ impl Connection {
         evicted.map_or(Ok(()), |(_, evicted)| self.close(&evicted))
     }
 
-    /// Evicts the statement for this key and the looked-up types, one of which may have changed.
+    /// Evicts the statement for this key, and all types: one of them may have changed.
     pub(crate) fn evict_statement(&mut self, key: &str) -> Result<(), SessionError> {
         self.forget_types();
         self.statement_cache.pop(key).map_or(Ok(()), |statement| self.close(&statement))

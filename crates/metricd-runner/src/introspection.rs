@@ -41,7 +41,7 @@ const TIME_ZONES_SQL: &str = "SELECT pg_catalog.string_agg(name, E'\\n'::text) F
 /// The time limit of each query.
 const INTROSPECTION_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The time limit of reading the time zones, each of which PostgreSQL reads from a file.
+/// The time limit of reading the time zones. PostgreSQL reads a file for each.
 const TIME_ZONES_TIMEOUT: Duration = Duration::from_secs(5);
 
 const RELATIONS_SQL: &str = include_str!("introspection/relations.sql");

@@ -60,7 +60,7 @@ impl Shop {
     }
 
     /// The same with a validator that knows the types and functions that the schemas have now.
-    async fn anew(self) -> Result<Self> {
+    async fn with_new_validator(self) -> Result<Self> {
         let schemas = DataSchemas::new(["sales".to_owned(), "Shop, 1".to_owned()])?;
         let resolver = Arc::new(PgResolver::new(&self.database.owner, &schemas));
         Ok(Self { validator: SqlValidator::new(resolver, &BTreeSet::new()).await?, ..self })
@@ -235,7 +235,7 @@ async fn an_extension_is_used_from_the_schema_in_which_it_is() -> Result<()> {
              INSERT INTO sales.people VALUES ('Ann', 'a => 1'); GRANT SELECT ON sales.people TO PUBLIC",
         )
         .await?;
-    let shop = shop.anew().await?;
+    let shop = shop.with_new_validator().await?;
     for sql in [
         "SELECT 'x'::citext = 'X' AS n, 'x'::\"Shop, 1\".citext AS c",
         "SELECT name, tags FROM people WHERE name = 'ANN' GROUP BY name, tags ORDER BY name",
