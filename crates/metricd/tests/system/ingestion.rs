@@ -159,11 +159,19 @@ async fn an_ingestion_is_retried_when_the_database_that_it_joined_stops() -> Res
     let files = definitions(folder.path(), "SELECT 1 AS one")?;
     let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
     let owner = connect_as_owner(&data_dir).await?;
-    owner.batch_execute("BEGIN; LOCK TABLE catalog.ingestions").await?;
+    // Not a lock of this connection: PostgreSQL ends both connections, and the ingestion could have the lock in between.
+    let until_restarted = "DO $$ BEGIN EXECUTE format('
+             CREATE FUNCTION catalog.wait_until_restarted() RETURNS trigger LANGUAGE plpgsql AS $f$
+             BEGIN
+                 IF pg_postmaster_start_time() = %L::timestamptz THEN PERFORM pg_sleep(60); END IF;
+                 RETURN NULL;
+             END $f$', pg_postmaster_start_time()); END $$;
+         CREATE TRIGGER wait_until_restarted AFTER INSERT ON catalog.ingestions
+             EXECUTE FUNCTION catalog.wait_until_restarted()";
+    owner.batch_execute(until_restarted).await?;
     let mut command = metricd(&data_dir);
     let ingesting = command.arg("ingest").arg(&files).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let waiting =
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'catalog.ingestions'::regclass)";
+    let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')";
     let is_waiting = || async { Ok(owner.query_one(waiting, &[]).await?.get(0)) };
     eventually("the ingestion waits", is_waiting).await?;
     server.stop(Signal::SIGTERM)?;
