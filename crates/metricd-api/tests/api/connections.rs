@@ -15,7 +15,7 @@ use crate::support::{HANG_TIMEOUT, TestApp};
 
 /// The web server's timer has a resolution of half a second.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
-const REQUEST_TIMEOUT: Duration = Duration::from_millis(200);
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn options() -> ServerOptions {
     ServerOptions { keep_alive: KEEP_ALIVE, request_timeout: REQUEST_TIMEOUT, ..ServerOptions::default() }
