@@ -5,6 +5,7 @@
 //! test binary, however that ends.
 
 mod pooler;
+mod standby;
 pub mod tls;
 
 use std::env;
@@ -19,6 +20,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
 
 pub use self::pooler::{PoolMode, Pooler, StartupOptions};
+pub use self::standby::Standby;
 
 /// The role that runs stored SQL.
 pub const READER: &str = "metricd_reader";
