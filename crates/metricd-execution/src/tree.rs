@@ -37,10 +37,17 @@ pub(crate) enum TreeError {
 }
 
 impl QueryTree {
-    /// Makes the tree of `pg_rewrite.ev_action` of a view that reads the statement as its only subquery.
+    /// Makes the tree of a statement that reads the statement as its only subquery: a list of one query, as in
+    /// `pg_rewrite.ev_action` of a view.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self { text }
+    }
+
+    /// The text of the list.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Calls `visit` with the query of the statement, on a stack that is large enough.

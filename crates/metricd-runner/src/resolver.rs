@@ -1,8 +1,10 @@
 //! Has PostgreSQL resolve a statement without running it, in a transaction that is rolled back: describing the
-//! statement gives its columns and the types of its parameters, and a view over it gives the resolved query.
+//! statement gives its columns and the types of its parameters, and its tree gives the resolved query. The tree is that
+//! of a view, or the one that PostgreSQL prints.
 
 mod client;
 pub(crate) mod enums;
+mod printed_tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -10,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use metricd_database::{DataSchemas, DatabaseUrl, Fault, Outage, Trouble, fault_of};
-use metricd_domain::{ContractColumn, ContractTable};
+use metricd_domain::{ContractColumn, ContractTable, TimeZone};
 use metricd_execution::{
     Allowed, AllowedSchema, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver,
 };
@@ -19,6 +21,7 @@ use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::{Column, Statement};
 
 use self::client::{CallError, ResolverClient};
+use crate::connection::settings::options;
 use crate::introspection::FINGERPRINT_SQL;
 
 /// The statement timeout and the lock timeout of each step. The latter is shorter: a step that takes longer is itself
@@ -48,28 +51,49 @@ const SETTINGS: &str = "SET LOCAL timezone = 'UTC'; \
                         SET LOCAL standard_conforming_strings = on; SET LOCAL plan_cache_mode = force_generic_plan; \
                         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 
-/// Resolves statements as the owner role, on as many connections as there are concurrent calls. Each is opened when it
-/// is first needed.
+/// Prints the tree of each statement that PostgreSQL parses, as the detail of a message to the client. Every role may
+/// set this, also on a standby.
+const PRINT_TREES: &str = "SET LOCAL client_min_messages = log; SET LOCAL debug_pretty_print = off; \
+                           SET LOCAL debug_print_parse = on";
+const PRINT_NO_TREES: &str = "SET LOCAL debug_print_parse = off; SET LOCAL client_min_messages = warning";
+
+/// Resolves statements, on as many connections as there are concurrent calls. Each is opened when it is first needed.
 pub struct PgResolver {
-    owner: DatabaseUrl,
+    url: DatabaseUrl,
     schemas: DataSchemas,
+    role: Role,
     /// The idle connections: at most as many as were ever in use at once.
     idle: Mutex<Vec<ResolverSession>>,
+}
+
+/// The role that resolves statements. It decides where their trees come from.
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    /// From a view in the schema `catalog`, which is rolled back.
+    Owner,
+    /// From a message of PostgreSQL. By default, PostgreSQL writes it into its own log as well.
+    Reader,
 }
 
 /// A connection. The statement that reads the resolved query stays prepared on it: planning that costs more than
 /// everything else.
 struct ResolverSession {
     client: ResolverClient,
-    is_prepared: bool,
-    /// The view over the statement. Its transaction is always rolled back, so no other session sees it; but a session
-    /// that creates one of the same name waits for that transaction.
-    view: String,
+    resolved_query: Option<Statement>,
+    trees: Trees,
+}
+
+/// Where a session has the trees of statements from.
+enum Trees {
+    /// The view over the statement, by its name. Its transaction is always rolled back, so no other session sees it; but
+    /// a session that creates one of the same name waits for that transaction.
+    OfView(String),
+    Printed,
 }
 
 impl fmt::Debug for PgResolver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PgResolver").field("owner", &self.owner).finish_non_exhaustive()
+        formatter.debug_struct("PgResolver").field("url", &self.url).field("role", &self.role).finish_non_exhaustive()
     }
 }
 
@@ -77,7 +101,17 @@ impl PgResolver {
     /// A resolver as the owner role, of SQL that reads these schemas. Does not connect yet.
     #[must_use]
     pub fn new(owner: &DatabaseUrl, schemas: &DataSchemas) -> Self {
-        Self { owner: owner.clone(), schemas: schemas.clone(), idle: Mutex::default() }
+        Self { url: owner.clone(), schemas: schemas.clone(), role: Role::Owner, idle: Mutex::default() }
+    }
+
+    /// A resolver as the reader role, for a database in which metricd has no other role, or which is a standby. Its URL
+    /// must not lead through a connection pooler. Does not connect yet.
+    ///
+    /// PostgreSQL prints each resolved statement into its own log, unless `log_min_messages` is `fatal` or `panic` for
+    /// the role.
+    #[must_use]
+    pub fn of_reader(reader: &DatabaseUrl, schemas: &DataSchemas) -> Self {
+        Self { role: Role::Reader, ..Self::new(reader, schemas) }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<ResolverSession>> {
@@ -94,7 +128,7 @@ impl PgResolver {
             let kept = if is_retry { None } else { self.idle().pop() };
             let mut session = match kept {
                 Some(session) => session,
-                None => ResolverSession::open(&self.owner).await?,
+                None => ResolverSession::open(&self.url, self.role, &self.schemas).await?,
             };
             let (mut session, answer) = match session.begin(&self.schemas).await {
                 Ok(()) => operation(session).await,
@@ -117,12 +151,22 @@ impl PgResolver {
 }
 
 impl ResolverSession {
-    async fn open(owner: &DatabaseUrl) -> Result<Self, ResolveError> {
+    async fn open(url: &DatabaseUrl, role: Role, schemas: &DataSchemas) -> Result<Self, ResolveError> {
         let unavailable = |error: CallError| ResolveError::Unavailable(Outage::unreachable(error.to_string()));
-        let mut client = ResolverClient::connect(owner).await.map_err(unavailable)?;
-        let row = client.query_one(BACKEND_PID_SQL).await.map_err(unavailable)?;
-        let backend: i32 = row.try_get(0).map_err(|error| unavailable(error.into()))?;
-        Ok(Self { client, is_prepared: false, view: format!("catalog.metricd_resolved_{backend}") })
+        let (client, trees) = match role {
+            Role::Owner => {
+                let mut client = ResolverClient::connect(url).await.map_err(unavailable)?;
+                let row = client.query_one(BACKEND_PID_SQL).await.map_err(unavailable)?;
+                let backend: i32 = row.try_get(0).map_err(|error| unavailable(error.into()))?;
+                (client, Trees::OfView(format!("catalog.metricd_resolved_{backend}")))
+            }
+            // The settings of the sessions that run stored SQL.
+            Role::Reader => {
+                let options = options(schemas, &TimeZone::default());
+                (ResolverClient::open(url, &options).await.map_err(unavailable)?, Trees::Printed)
+            }
+        };
+        Ok(Self { client, resolved_query: None, trees })
     }
 
     async fn begin(&mut self, schemas: &DataSchemas) -> Result<(), ResolveError> {
@@ -135,28 +179,29 @@ impl ResolverSession {
 
     /// The columns of the statement, and the types of its parameters.
     async fn describe(&mut self, text: &str) -> Result<(Statement, Vec<String>), ResolveError> {
-        let described = self.client.describe(text).await.map_err(refused)?;
+        let described = self.client.prepare(text).await.map_err(refused)?;
         let types: Vec<_> = described.params().iter().map(|data_type| data_type.oid().to_string()).collect();
         let names = self.client.query_one_with(TYPE_NAMES_SQL, &types.join(",")).await;
         let names = names.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
         Ok((described, names))
     }
 
-    /// Reads the resolved query from the view.
-    async fn resolved_query(&mut self, columns: &[Column]) -> Result<Resolution, ResolveError> {
-        let tree = self.tree().await?;
-        if !self.is_prepared {
-            let prepare = format!("PREPARE metricd_resolved_query (regclass, jsonb) AS {RESOLVED_QUERY_SQL}");
-            self.client.batch_execute(&prepare).await.map_err(refused)?;
-            self.is_prepared = true;
-        }
+    /// Reads the resolved query from its tree.
+    async fn resolved_query(&mut self, tree: QueryTree, columns: &[Column]) -> Result<Resolution, ResolveError> {
+        let statement = match &self.resolved_query {
+            Some(statement) => statement.clone(),
+            None => self.client.prepare(RESOLVED_QUERY_SQL).await.map_err(refused)?,
+        };
+        self.resolved_query = Some(statement.clone());
         let origin = |column: &Column| {
             let (table, number) = (column.table_oid().unwrap_or(0), column.column_id().unwrap_or(0));
             format!("[{},{table},{number}]", column.type_().oid())
         };
         let origins: Vec<_> = columns.iter().map(origin).collect();
-        let execute = format!("EXECUTE metricd_resolved_query ('{}', '[{}]')", self.view, origins.join(","));
-        let document = self.client.simple_text(&execute).await.map_err(refused)?.unwrap_or_default();
+        let origins = format!("[{}]", origins.join(","));
+        let view = self.view_oid().await?;
+        let row = self.client.query_prepared(&statement, &[&tree.text(), &origins, &view]).await;
+        let document: String = row.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
         let resolved: ResolvedQuery = serde_json::from_str(&document).map_err(unexpected)?;
         let named = columns.iter().zip(resolved.columns).map(|(column, ColumnRow { type_name, description })| {
             let mut column = ContractColumn::new(column.name(), type_name);
@@ -179,10 +224,28 @@ impl ResolverSession {
         })
     }
 
-    /// The view's query, unless it is too large.
-    async fn tree(&mut self) -> Result<QueryTree, ResolveError> {
-        let tree = self.client.simple_text(&tree_sql(&self.view)).await.map_err(refused)?;
-        tree.map(QueryTree::new).ok_or(ResolveError::TooComplex)
+    /// The tree of a statement that selects from the only subquery `query`.
+    async fn tree(&mut self, query: &str) -> Result<QueryTree, ResolveError> {
+        let select = format!("SELECT 1 AS one FROM (\n{query}\n) AS statement");
+        let text = match &self.trees {
+            Trees::OfView(view) => {
+                self.client.execute_one(&format!("CREATE VIEW {view} AS {select}")).await.map_err(wrapped_refused)?;
+                self.client.simple_text(&tree_sql(view)).await.map_err(refused)?
+            }
+            Trees::Printed => {
+                self.client.batch_execute(PRINT_TREES).await.map_err(refused)?;
+                let details = self.client.details_of_preparing(&select).await.map_err(wrapped_refused)?;
+                self.client.batch_execute(PRINT_NO_TREES).await.map_err(refused)?;
+                Some(printed_tree::of(&details)?).filter(|tree| tree.len() <= MAX_TREE_BYTES)
+            }
+        };
+        text.map(QueryTree::new).ok_or(ResolveError::TooComplex)
+    }
+
+    async fn view_oid(&mut self) -> Result<u32, ResolveError> {
+        let Trees::OfView(view) = &self.trees else { return Ok(0) };
+        let row = self.client.query_one(&view_oid_sql(view)).await;
+        row.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)
     }
 
     async fn fingerprint(&mut self, tables: &[ContractTable]) -> Result<Option<String>, ResolveError> {
@@ -207,10 +270,8 @@ impl ResolverSession {
             let type_name = parameter_types.get(index).map_or("text", String::as_str);
             format!("CAST(NULL AS {type_name})")
         };
-        let body = statement.with_values(value);
-        let view = format!("CREATE VIEW {} AS SELECT 1 AS one FROM (\n{body}\n) AS statement", self.view);
-        self.client.execute_one(&view).await.map_err(view_refused)?;
-        let resolution = self.resolved_query(described.columns()).await?;
+        let tree = self.tree(&statement.with_values(value)).await?;
+        let resolution = self.resolved_query(tree, described.columns()).await?;
         let types = resolution.columns.iter().map(|column| &column.type_name).chain(&parameter_types);
         let enums = enums::labels(&mut self.client, types).await?;
         Ok(Resolution { parameter_types, enums, ..resolution })
@@ -332,6 +393,10 @@ fn tree_sql(view: &str) -> String {
     )
 }
 
+fn view_oid_sql(view: &str) -> String {
+    format!("SELECT '{view}'::regclass::oid")
+}
+
 /// The statements of a session, with `NULL` for their parameters. Those of [`ENUM_LABELS_SQL`](enums::ENUM_LABELS_SQL)
 /// and [`FINGERPRINT_SQL`] are of type text here.
 pub(crate) fn own_statements() -> Vec<String> {
@@ -340,7 +405,8 @@ pub(crate) fn own_statements() -> Vec<String> {
         TYPE_NAMES_SQL.replace("$1", "NULL::text"),
         DATA_SCHEMAS_SQL.to_owned(),
         tree_sql("pg_catalog.pg_roles"),
-        RESOLVED_QUERY_SQL.replace("$1", "NULL::regclass").replace("$2", "NULL::jsonb"),
+        view_oid_sql("pg_catalog.pg_roles"),
+        RESOLVED_QUERY_SQL.replace("$1", "NULL").replace("$2", "NULL").replace("$3", "NULL"),
         enums::ENUM_LABELS_SQL.replace("$1", "NULL::text"),
         FINGERPRINT_SQL.replace("$1", "NULL::text"),
     ]
@@ -369,8 +435,8 @@ fn refused(error: CallError) -> ResolveError {
     }
 }
 
-/// The same for the view: a position in its text is none in the text of the statement.
-fn view_refused(error: CallError) -> ResolveError {
+/// The same for a statement around the statement: a position in its text is none in the text of the statement.
+fn wrapped_refused(error: CallError) -> ResolveError {
     match refused(error) {
         ResolveError::Refused { message, hint, .. } => ResolveError::Refused { message, hint, character: None },
         other => other,

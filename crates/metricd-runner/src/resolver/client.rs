@@ -1,16 +1,16 @@
 //! A session of the resolver with PostgreSQL. Every call has a deadline, even if the server hangs.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::pin::pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use metricd_connection::{ConnectError, Connector, Driver};
 use metricd_database::{DatabaseUrl, OWNER_SETTINGS_SQL};
 use tokio::time::timeout;
 use tokio_postgres::error::DbError;
-use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{AsyncMessage, Client, Error, Row, SimpleQueryMessage, Statement};
 
 use crate::first_line;
 
@@ -56,6 +56,8 @@ impl From<ConnectError> for CallError {
 pub(crate) struct ResolverClient {
     client: Client,
     socket: DrivenSocket,
+    /// The details of the messages that PostgreSQL has sent besides its responses, while a call wants them.
+    details: Option<Vec<String>>,
 }
 
 /// The socket of a session. The calls drive it, so that it needs no task of its own.
@@ -67,9 +69,30 @@ enum DrivenSocket {
     Abandoned,
 }
 
+/// Reads and writes until the end of the session. Keeps the details of messages, if they are wanted.
+fn drive(driver: &mut Driver, details: &mut Option<Vec<String>>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    loop {
+        match driver.poll_message(context) {
+            Poll::Ready(Some(Ok(AsyncMessage::Notice(notice)))) => {
+                if let Some(details) = details {
+                    details.extend(notice.detail().map(str::to_owned));
+                }
+            }
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+            Poll::Ready(None) => return Poll::Ready(Ok(())),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}
+
 impl DrivenSocket {
     /// Makes the call, within its deadline.
-    async fn call<T>(&mut self, call: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, CallError> {
+    async fn call<T>(
+        &mut self,
+        details: &mut Option<Vec<String>>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, CallError> {
         let closed = || CallError::Lost("the connection was closed".to_owned());
         let connection = match self {
             Self::Open(connection) => connection,
@@ -79,7 +102,7 @@ impl DrivenSocket {
         let mut call = pin!(call);
         let mut is_closed = false;
         let driven = poll_fn(|context| {
-            let ended = Pin::new(connection.as_mut()).poll(context);
+            let ended = drive(connection, details, context);
             is_closed = ended.is_ready();
             match (call.as_mut().poll(context), ended) {
                 // A response that arrived before the end counts.
@@ -102,42 +125,64 @@ impl DrivenSocket {
 
 impl ResolverClient {
     /// Opens a session of the owner and applies the owner's settings.
-    pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Self, CallError> {
-        let connector = Connector::new(url, CONNECT_TIMEOUT)?.named("metricd resolver");
-        let (client, connection) = connector.connect().await?;
-        let mut this = Self { client, socket: DrivenSocket::Open(Box::new(connection)) };
+    pub(crate) async fn connect(owner: &DatabaseUrl) -> Result<Self, CallError> {
+        let mut this = Self::open(owner, "").await?;
         this.batch_execute(OWNER_SETTINGS_SQL).await?;
         Ok(this)
     }
 
+    /// Opens a session with these options.
+    pub(crate) async fn open(url: &DatabaseUrl, options: &str) -> Result<Self, CallError> {
+        let connector = Connector::new(url, CONNECT_TIMEOUT)?.named("metricd resolver").with_options(options);
+        let (client, connection) = connector.connect().await?;
+        Ok(Self { client, socket: DrivenSocket::Open(Box::new(connection)), details: None })
+    }
+
     /// Runs statements and discards their results.
     pub(crate) async fn batch_execute(&mut self, sql: &str) -> Result<(), CallError> {
-        self.socket.call(self.client.batch_execute(sql)).await
+        self.socket.call(&mut self.details, self.client.batch_execute(sql)).await
     }
 
     /// Runs one statement; refuses a text with two.
     pub(crate) async fn execute_one(&mut self, sql: &str) -> Result<(), CallError> {
-        self.socket.call(self.client.query_typed(sql, &[])).await.map(drop)
+        self.socket.call(&mut self.details, self.client.query_typed(sql, &[])).await.map(drop)
     }
 
-    /// Describes a statement without running it.
-    pub(crate) async fn describe(&mut self, sql: &str) -> Result<Statement, CallError> {
-        self.socket.call(self.client.prepare(sql)).await
+    /// Prepares a statement: describes it without running it.
+    pub(crate) async fn prepare(&mut self, sql: &str) -> Result<Statement, CallError> {
+        self.socket.call(&mut self.details, self.client.prepare(sql)).await
+    }
+
+    /// Prepares a statement. Returns the details of the messages that PostgreSQL sends meanwhile.
+    pub(crate) async fn details_of_preparing(&mut self, sql: &str) -> Result<Vec<String>, CallError> {
+        self.details = Some(Vec::new());
+        let prepared = self.prepare(sql).await;
+        let details = self.details.take().unwrap_or_default();
+        prepared.map(|_| details)
+    }
+
+    /// The first row of a prepared statement.
+    pub(crate) async fn query_prepared(
+        &mut self,
+        statement: &Statement,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, CallError> {
+        one(self.socket.call(&mut self.details, self.client.query(statement, parameters)).await?)
     }
 
     /// The first row of a statement.
     pub(crate) async fn query_one(&mut self, sql: &str) -> Result<Row, CallError> {
-        one(self.socket.call(self.client.query_typed(sql, &[])).await?)
+        one(self.socket.call(&mut self.details, self.client.query_typed(sql, &[])).await?)
     }
 
     /// The first row of a statement with one text parameter.
     pub(crate) async fn query_one_with(&mut self, sql: &str, text: &str) -> Result<Row, CallError> {
-        one(self.socket.call(self.client.query_typed(sql, &[(&text, Type::TEXT)])).await?)
+        one(self.socket.call(&mut self.details, self.client.query_typed(sql, &[(&text, Type::TEXT)])).await?)
     }
 
     /// The first value of the first row, as PostgreSQL prints it.
     pub(crate) async fn simple_text(&mut self, sql: &str) -> Result<Option<String>, CallError> {
-        let messages = self.socket.call(self.client.simple_query(sql)).await?;
+        let messages = self.socket.call(&mut self.details, self.client.simple_query(sql)).await?;
         Ok(messages.into_iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,

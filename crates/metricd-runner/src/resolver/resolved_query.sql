@@ -1,17 +1,16 @@
--- Reads the resolved query of a statement. The rule of a view holds its query as the parser resolved it: every function,
+-- Reads the resolved query of a statement: $1 is the tree that PostgreSQL's parser has made of it, with every function,
 -- operator, relation and type by its oid, whatever the text called it. Names in it are escaped, so none can pass for a node.
--- $1 is a view that reads the statement as a subquery: a view of the statement itself could not have every column that a result
--- may have. $2 has for each column of the statement its type, and the table and column that it shows unchanged, or 0.
+-- $2 is a JSON array with an array for each column of the statement: its type, and the table and column that it shows
+-- unchanged, or 0. $3 is the view from which the tree was read, or 0; PostgreSQL 15 has it among the relations.
 WITH RECURSIVE
 resolved AS (
     SELECT
-        r.ev_class AS oid,
         -- A join lists every column that it joins. Those that are read are named elsewhere, except by a whole row.
         CASE
             WHEN r.tree NOT LIKE '%:joinaliasvars (%' OR r.tree LIKE '%:varattno 0 %' THEN r.tree
             ELSE pg_catalog.regexp_replace(r.tree, ':joinaliasvars \((?:\{VAR [^{}]*\} ?)*\)', '', 'g')
         END AS tree
-    FROM (SELECT ev_class, ev_action::text FROM pg_catalog.pg_rewrite WHERE ev_class = $1::oid) AS r (ev_class, tree)
+    FROM (SELECT $1::text) AS r (tree)
 ),
 
 -- The nodes of the tree, each from its kind up to the next node. Constants are without their values and positions:
@@ -179,7 +178,7 @@ relations AS (
     FROM nodes, pg_catalog.regexp_matches(node, ':relid (\d+)', 'g') AS f (hit)
     JOIN pg_catalog.pg_class c ON c.oid = f.hit[1]::oid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid <> $1::oid
+    WHERE c.oid <> $3::oid
 ),
 
 -- The types of created values, arrays by their elements. A constant compared with a column has the type of the
@@ -194,13 +193,14 @@ types_made AS (
     WHERE NOT EXISTS (SELECT FROM relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid WHERE a.atttypid IN (m.oid, t.oid))
 ),
 
+-- PostgreSQL lists the columns for which it checks the privilege, as their numbers plus 7: in the entry of the relation, since
+-- version 16 in an entry of its own. Both have the list after the relation, and before the next one.
 columns_read AS (
     SELECT DISTINCT a.attrelid, a.attnum, a.attname
-    FROM resolved
-    JOIN pg_catalog.pg_rewrite r ON r.ev_class = resolved.oid
-    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass::oid AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass::oid
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-    WHERE d.refobjsubid > 0 AND a.attrelid <> resolved.oid
+    FROM resolved, pg_catalog.string_to_table(tree, ':relid ') AS entry,
+        pg_catalog.string_to_table(pg_catalog.btrim(pg_catalog.split_part(pg_catalog.split_part(entry, ':selectedCols (b', 2), ')', 1)), ' ') AS selected
+    JOIN pg_catalog.pg_attribute a ON a.attnum = CASE WHEN selected <> '' THEN selected::integer - 7 END
+    WHERE a.attnum > 0 AND a.attrelid = CASE WHEN entry ~ '^\d'::text THEN pg_catalog.split_part(entry, ' ', 1)::oid END
 ),
 
 tables AS (
@@ -223,6 +223,8 @@ forbidden_constructs AS (
     FROM nodes, pg_catalog.regexp_matches(node, '^SQLVALUEFUNCTION :op (\d+)') AS f (hit) WHERE f.hit[1]::integer > 8
     UNION SELECT 'xml' FROM nodes WHERE node ~ '^XMLEXPR|^TABLEFUNC :functype 0|^TABLEFUNC :ns_uris'
     UNION SELECT 'a locking clause' FROM nodes WHERE node ~ ':hasForUpdate true'
+    -- A view is refused for it.
+    UNION SELECT 'a statement that changes data' FROM nodes WHERE node ~ '^QUERY :commandType [^1]'
 ),
 
 -- Kinds of nodes that are unknown here, as a later version of PostgreSQL may have: the functions that they call are
@@ -299,7 +301,7 @@ SELECT pg_catalog.jsonb_build_object(
             'type', pg_catalog.format_type((c.origin ->> 0)::oid, NULL),
             'description', pg_catalog.col_description((c.origin ->> 1)::oid, (c.origin ->> 2)::integer)
         ) ORDER BY c.number)
-        FROM pg_catalog.jsonb_array_elements($2) WITH ORDINALITY AS c (origin, number)
+        FROM pg_catalog.jsonb_array_elements($2::text::jsonb) WITH ORDINALITY AS c (origin, number)
     ), '[]'),
     'tables', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(t) ORDER BY t.schema, t.name) FROM tables t), '[]'),
     'functions', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(f) ORDER BY f.schema, f.name) FROM functions f), '[]'),
@@ -310,4 +312,4 @@ SELECT pg_catalog.jsonb_build_object(
     ),
     'unknown_nodes', coalesce((SELECT pg_catalog.jsonb_agg(u.kind ORDER BY u.kind) FROM unknown_nodes u), '[]'),
     'forbidden_constructs', coalesce((SELECT pg_catalog.jsonb_agg(s.word ORDER BY s.word) FROM forbidden_constructs s), '[]')
-) AS resolved_query
+)::text AS resolved_query

@@ -121,6 +121,45 @@ async fn hostile_statements_are_refused_whatever_they_look_like() -> Result<()> 
     Ok(())
 }
 
+/// The tree that PostgreSQL prints for the reader is that of the owner's view.
+#[tokio::test]
+async fn the_reader_resolves_sql_as_the_owner_does() -> Result<()> {
+    let database = warehouse().await?;
+    let of_owner = validator(&database).await?;
+    let of_reader = Arc::new(PgResolver::of_reader(&database.reader, &DataSchemas::default()));
+    let of_reader = Arc::new(SqlValidator::new(of_reader, &BTreeSet::new()).await?);
+    let (mut differing, mut contracts) = (Vec::new(), 0);
+    for text in [
+        include_str!("../../../metricd-execution/tests/corpus/honest.toml"),
+        include_str!("../../../metricd-execution/tests/corpus/hostile_resolved.toml"),
+    ] {
+        for Entry { name, sql } in corpus(text)? {
+            let [owner, reader] = [plain(&of_owner, &sql).await?, plain(&of_reader, &sql).await?];
+            contracts += usize::from(reader.is_ok());
+            if owner != reader {
+                differing.push(format!("{name}: {owner:?}\n    {reader:?}"));
+            }
+        }
+    }
+    assert!(differing.is_empty(), "{} differ:\n{}", differing.len(), differing.join("\n"));
+    assert!(contracts > 100, "{contracts} contracts");
+    for (sql, declared, time_column) in [
+        ("SELECT id FROM metrics WHERE id = :id", vec![parameter("id", "text")?], Some("date")),
+        ("SELECT alert_type, count(*) AS n FROM metrics GROUP BY alert_type", Vec::new(), Some("date")),
+        ("SELECT \"a b\" FROM (SELECT id AS \"a b\", date FROM metrics) AS \"c\nd\"", Vec::new(), None),
+        (
+            "SELECT one.* FROM metrics one NATURAL JOIN metrics two JOIN metrics three USING (id, date)",
+            Vec::new(),
+            None,
+        ),
+    ] {
+        let of_owner = validated(&of_owner, sql, declared.clone(), time_column).await?;
+        assert!(of_owner.is_ok(), "{sql}: {of_owner:?}");
+        assert_eq!(validated(&of_reader, sql, declared, time_column).await?, of_owner, "{sql}");
+    }
+    Ok(())
+}
+
 /// What the guard would refuse by its text is found in the resolved query as well.
 #[tokio::test]
 async fn the_resolved_query_shows_what_a_text_could_hide() -> Result<()> {
