@@ -98,7 +98,7 @@ impl PgRunner {
     }
 
     /// The only value of a statement, and the timing of its run.
-    async fn query_value(&self, statement: BoundStatement) -> Result<(Option<String>, Clock), RunError> {
+    pub(crate) async fn query_value(&self, statement: BoundStatement) -> Result<(Option<String>, Clock), RunError> {
         self.query_value_within(INTROSPECTION_TIMEOUT, statement).await
     }
 

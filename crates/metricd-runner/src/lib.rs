@@ -85,10 +85,12 @@ mod connection;
 mod cost;
 mod error;
 mod introspection;
+mod login;
 mod own_statements;
 mod pool;
 mod pooler;
 mod probe;
+mod replicas;
 mod resolver;
 mod run;
 mod runner;
@@ -101,8 +103,10 @@ mod watch;
 
 pub use config::RunnerConfig;
 #[doc(hidden)]
+pub use login::refuses_login;
 pub use own_statements::own_statements;
 pub use pooler::{PoolerFacts, PoolerSettings, survey_pooler};
+pub use replicas::ReplicaSet;
 pub use resolver::PgResolver;
 pub use runner::PgRunner;
 pub use tenancy::TenantKey;

@@ -15,7 +15,7 @@ use crate::pool::stopping::RUNNING_SQL;
 use crate::snapshot_batch::work::REWRITTEN_TABLES_SQL;
 use crate::tenancy::{BACKEND_PID_SQL, SET_TENANT_SQL};
 use crate::transaction::CLEANUP_SQL;
-use crate::{connection, introspection, resolver};
+use crate::{connection, introspection, replicas, resolver};
 
 /// Every such statement that PostgreSQL resolves, with `NULL` for its parameters. For the test of the rules above.
 #[must_use]
@@ -23,6 +23,11 @@ pub fn own_statements() -> Vec<String> {
     let of_tenancy_and_pool = [SET_TENANT_SQL, BACKEND_PID_SQL, RUNNING_SQL, REWRITTEN_TABLES_SQL];
     let of_tenancy_and_pool = of_tenancy_and_pool.map(|sql| sql.replace("$1", "NULL"));
     let unlock = CLEANUP_SQL.rsplit("; ").next().map(str::to_owned);
-    let all = [connection::own_statements(), introspection::own_statements(), resolver::own_statements()];
+    let all = [
+        connection::own_statements(),
+        introspection::own_statements(),
+        replicas::own_statements(),
+        resolver::own_statements(),
+    ];
     all.into_iter().flatten().chain(of_tenancy_and_pool).chain(unlock).collect()
 }
