@@ -35,6 +35,7 @@ mod extract;
 mod middleware;
 pub mod openapi;
 mod problem;
+mod replicas;
 mod results;
 pub mod routes;
 mod server;

@@ -34,7 +34,7 @@ use crate::auth::caller;
 use crate::auth::quotas::RateLimitStatus;
 use crate::connections::ResponseMemoryFull;
 use crate::extract::negotiation::prefers_html;
-use crate::{ApiState, Problem, ProblemCode, connections};
+use crate::{ApiState, Problem, ProblemCode, connections, replicas};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -115,12 +115,16 @@ pub(crate) async fn handle(
 
     let stages = StageTimings::of(response.request(), began.elapsed());
     let rate_limit = response.request().extensions_mut().remove::<RateLimitStatus>();
+    let replicas = replicas::headers(response.request());
     let headers = response.headers_mut();
     if let Some(rate_limit) = rate_limit {
         rate_limit.write_headers(headers);
     }
     if let Some(value) = stages.header() {
         headers.insert(SERVER_TIMING, value);
+    }
+    for (name, value) in replicas {
+        headers.insert(name, value);
     }
     if let Ok(value) = HeaderValue::try_from(&request_id) {
         headers.insert(REQUEST_ID, value);

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::web;
 use chrono::{DateTime, Utc};
 use metricd_access::Access;
+use metricd_database::Outage;
 use metricd_domain::{Contract, Tenant, TimeZone};
-use metricd_execution::{MetricRunner, Resolver, RunLimits, SqlValidationError, SqlValidator, TimeZones};
+use metricd_execution::{MetricRunner, Replicas, Resolver, RunLimits, SqlValidationError, SqlValidator, TimeZones};
 use metricd_repository::MetricRepository;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
@@ -43,6 +45,8 @@ pub struct ApiState {
     pub run_coalescer: Arc<RunCoalescer>,
     /// Runs the SQL of metrics.
     pub runner: Arc<dyn MetricRunner>,
+    /// The servers that results are read from; `None` if there is only that of [`Self::runner`].
+    pub replicas: Option<Arc<dyn Replicas>>,
     /// Resolves SQL before it is stored.
     pub resolver: Arc<dyn Resolver>,
     /// Functions that stored SQL may call in addition to the guard's list.
@@ -71,6 +75,12 @@ pub struct ApiState {
     pub time_zone: TimeZone,
     /// The time zones that the database knows. Read for the first request that names one, and kept.
     pub time_zones: Arc<OnceCell<TimeZones>>,
+    /// Whether the records of files are stored. Not if the data is in another database than the catalog.
+    pub stores_records: bool,
+    /// Where the data is and what follows from that, for `GET /health/ready`; `None` if it is in the catalog's database.
+    pub data_place: Option<&'static str>,
+    /// Whether the data is no longer in the database in which SQL was validated. Then the server is not ready.
+    pub has_data_moved: Arc<AtomicBool>,
     /// The clock.
     pub now: fn() -> DateTime<Utc>,
 }
@@ -94,6 +104,7 @@ impl ApiState {
             validator_cache: Arc::default(),
             run_coalescer: Arc::default(),
             runner,
+            replicas: None,
             resolver,
             allowed_functions: Arc::default(),
             allowed_types: Arc::default(),
@@ -108,6 +119,9 @@ impl ApiState {
             ingestion_permits: Arc::new(Semaphore::new(1)),
             time_zone: TimeZone::default(),
             time_zones: Arc::default(),
+            stores_records: true,
+            data_place: None,
+            has_data_moved: Arc::default(),
             now: Utc::now,
         }
     }
@@ -129,6 +143,10 @@ impl ApiState {
     ///
     /// [`SqlValidationError::Unavailable`].
     pub(crate) async fn validator(&self) -> Result<SqlValidator, SqlValidationError> {
+        if self.has_data_moved.load(Ordering::Relaxed) {
+            let message = "the data is no longer in the database in which SQL was validated";
+            return Err(SqlValidationError::Unavailable(Outage::unreachable(message)));
+        }
         let validator = SqlValidator::new(Arc::clone(&self.resolver), &self.allowed_functions).await?;
         Ok(validator.with_types(&self.allowed_types))
     }

@@ -265,9 +265,10 @@ impl DatabaseUrl {
     /// Whether a login by this URL is protected by TLS at least as well as one by the other URL.
     #[must_use]
     pub fn is_as_protected_as(&self, other: &Self) -> bool {
-        // Without a mode, a server on another machine is verified.
-        let required = other.tls.mode.unwrap_or(TlsMode::VerifyFull);
-        self.tls.mode.is_none_or(|mode| mode >= required)
+        let is_remote = |url: &Self| !url.endpoints().iter().all(Endpoint::is_local);
+        // Without a mode, a server on another machine is verified. What does not leave the machine needs no TLS.
+        let required = other.tls.mode.filter(|_| is_remote(other)).unwrap_or(TlsMode::VerifyFull);
+        !is_remote(self) || self.tls.mode.is_none_or(|mode| mode >= required)
     }
 
     /// The hosts, decoded, each with its address and its port.
@@ -308,7 +309,7 @@ impl DatabaseUrl {
     ///
     /// [`InvalidDatabaseUrl`] if the parameters about TLS cannot be used together.
     pub fn as_role_of(&self, other: &Self) -> Result<Self, InvalidDatabaseUrl> {
-        let of_role = ["user", "password", "sslcert", "sslkey", "sslpassword"];
+        let of_role = ["user", "password", "sslcert", "sslkey", "sslpassword", "channel_binding"];
         let text = with_parameters(self.url.expose_secret(), |name, _| (!of_role.contains(&name)).then_some(None));
         let start = text.find("://").map_or(0, |scheme| scheme + 3);
         let authority = text[start..].find(['/', '?']).map_or(text.len(), |end| start + end);
@@ -317,8 +318,8 @@ impl DatabaseUrl {
         if let Some(password) = &other.password {
             url = with_parameter(&url, "password", password.expose_secret());
         }
-        for (name, value) in encoded_parameters(other.url.expose_secret()).filter(|(name, _)| name.starts_with("ssl")) {
-            if of_role.contains(&name) {
+        for (name, value) in encoded_parameters(other.url.expose_secret()) {
+            if of_role[2..].contains(&name) {
                 url = format!("{url}&{name}={value}");
             }
         }
@@ -345,6 +346,16 @@ struct Endpoint {
     host: String,
     address: String,
     port: String,
+}
+
+impl Endpoint {
+    fn is_local(&self) -> bool {
+        let host = if self.address.is_empty() { &self.host } else { &self.address };
+        host.is_empty()
+            || host.starts_with('/')
+            || host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
 }
 
 impl fmt::Display for DatabaseUrl {
@@ -524,12 +535,13 @@ mod tests {
 
     #[test]
     fn knows_which_login_is_better_protected() {
-        let is = |one: &str, other: &str| {
-            let url = |mode: &str| parse(&format!("postgres://a@h/m{mode}")).unwrap();
-            url(one).is_as_protected_as(&url(other))
-        };
+        let url = |mode: &str| parse(&format!("postgres://a@h/m{mode}")).unwrap();
+        let is = |one: &str, other: &str| url(one).is_as_protected_as(&url(other));
         assert!(is("", "") && is("", "?sslmode=verify-full") && is("?sslmode=disable", "?sslmode=disable"));
         assert!(!is("?sslmode=require", "") && !is("?sslmode=prefer", "?sslmode=verify-ca"));
+        let local = parse("postgres://a@localhost/m?sslmode=disable").unwrap();
+        assert!(local.is_as_protected_as(&url("")));
+        assert!(!url("?sslmode=disable").is_as_protected_as(&local), "the password would leave the machine");
     }
 
     #[test]

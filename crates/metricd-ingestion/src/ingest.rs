@@ -47,6 +47,8 @@ pub struct IngestOptions {
     pub dry_run: bool,
     /// Whether files overwrite edits. By default, edits are kept and entries that differ from them are refused.
     pub overwrite_edits: bool,
+    /// Whether records can be stored. Otherwise files with records are refused.
+    pub stores_records: bool,
     /// The id of the ingestion.
     pub ingestion_id: IngestionId,
     /// Who makes the changes. `None` if only the id of the ingestion is known.
@@ -58,12 +60,13 @@ pub struct IngestOptions {
 }
 
 impl Default for IngestOptions {
-    /// Lenient mode, a new id and the system's clock. Everything else is off or absent.
+    /// Lenient mode, with records, a new id and the system's clock. Everything else is off or absent.
     fn default() -> Self {
         Self {
             mode: IngestionMode::Lenient,
             dry_run: false,
             overwrite_edits: false,
+            stores_records: true,
             ingestion_id: IngestionId(Uuid::now_v7()),
             actor: None,
             idempotency: None,
@@ -213,6 +216,12 @@ impl FileIngestion {
         self.files.push(IngestedFile { file: file.to_owned(), kind, size_bytes: input.size_bytes() });
         match kind {
             FileKind::Unknown => {}
+            FileKind::Records if !self.options.stores_records => {
+                let message = "the file has records, and the data is in another database than the catalog, where metricd \
+                               stores nothing: load the file with a tool of that database";
+                let location = Location { file: file.to_owned(), ..Location::default() };
+                self.file_findings.refuse(location, None, Reason::RecordsNotStored, message);
+            }
             FileKind::Records => self.record_files.push_back(input.clone()),
             FileKind::Definitions | FileKind::Queries if input.size_bytes() > MAX_DEFINITIONS_BYTES => {
                 let message = format!("the file has more than {MAX_DEFINITIONS_BYTES} bytes: split it");

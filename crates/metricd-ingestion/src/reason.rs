@@ -43,6 +43,7 @@ reasons! {
     FileUnrecognised = "file-unrecognised": "the content is neither definitions, queries nor records",
     FileMistaken = "file-mistaken": "the content of the file is of another kind than it was sent as",
     FileTooLarge = "file-too-large": "the file of definitions or queries exceeds the maximum size",
+    RecordsNotStored = "records-not-stored": "the file has records, and the data is in another database than the catalog",
     FileRepeated = "file-repeated": "the file was named more than once and is read once",
     FileSkipped = "file-passed-over": "a file of the folder ends in none of .json, .csv, .tsv, .ndjson and .jsonl and is not read",
     FileTruncated = "file-truncated": "the file ends before its JSON does",

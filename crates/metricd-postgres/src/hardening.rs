@@ -87,6 +87,17 @@ pub fn plan_hardening(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningErr
     plan(&mut connection, Direction::Take)
 }
 
+/// The SQL for a superuser that hardens a database without a catalog. Nothing is recorded there, so that metricd cannot
+/// undo it. Empty if PUBLIC has nothing to be revoked.
+///
+/// # Errors
+///
+/// [`HardeningError`] if the database cannot be queried.
+pub fn hardening_script_elsewhere(reader: &DatabaseUrl) -> Result<String, HardeningError> {
+    let rights = rights::open_elsewhere(&mut connect_as_reader(reader)?)?;
+    Ok(if rights.is_empty() { String::new() } else { script::transaction_elsewhere(&rights, reader.database()) })
+}
+
 /// What [`undo_hardening`] would grant again.
 ///
 /// # Errors

@@ -55,16 +55,20 @@ mod tenant_key;
 
 pub use connection::{ConnectError, ServerStart, leads_through_pooler, refuse_pooler, server_start};
 pub use hardening::{
-    HardeningError, HardeningPlan, Right, harden, open_classes, plan_hardening, plan_undoing, undo_hardening,
+    HardeningError, HardeningPlan, Right, harden, hardening_script_elsewhere, open_classes, plan_hardening,
+    plan_undoing, undo_hardening,
 };
-pub use identity::require_same_database;
+pub use identity::{
+    DataPlace, cluster_identifier, data_place, data_place_as_owner, record_data, require_recorded_data,
+};
 pub use migrations::{MigrateError, check_migratable, create_database, migrate, pending_migrations, revert_all};
 pub use reader::{
     ReaderError, ReaderLimits, administrators_script, check_candidate, check_data_schemas, check_reader,
-    prepare_reader, reader_notices, schemas_besides,
+    check_reader_elsewhere, prepare_reader, reader_notices, reader_notices_elsewhere, schemas_besides,
+    script_elsewhere, script_for_new_reader,
 };
 pub use repository::{PgRepository, RepositoryConfig};
-pub use survey::{SchemaFacts, ServerFacts, survey_schemas, survey_server};
+pub use survey::{SchemaFacts, ServerFacts, logs_what_it_prints, survey_as_reader, survey_schemas, survey_server};
 pub use tenant_key::tenant_key;
 
 /// The examples of the README, which `cargo test --doc` runs.

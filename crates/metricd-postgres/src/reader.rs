@@ -9,12 +9,16 @@ use diesel::sql_types::{Array, Bool, Nullable, Text};
 use diesel::{OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use metricd_database::{DataSchemas, DatabaseUrl, quote_identifier};
 
-pub use self::notices::{reader_notices, schemas_besides};
-pub use self::prepare::{administrators_script, prepare_reader};
+pub use self::notices::{reader_notices, reader_notices_elsewhere, schemas_besides};
+pub use self::prepare::{administrators_script, prepare_reader, script_elsewhere, script_for_new_reader};
 use crate::connection::{ConnectError, connect_as_owner, connect_as_reader};
+use crate::identity::are_on_one_server;
 
 /// The schema that metricd creates for data. It may be missing before the first migration.
 const OWN_SCHEMA: &str = "warehouse";
+
+/// The schemas of metricd in the catalog's database besides that one.
+const METRICD_SCHEMAS: [&str; 2] = ["catalog", "tenancy"];
 
 /// The comment of the role by which another database of the server recognises the reader.
 const COMMENT: &str = "reader of metricd";
@@ -55,14 +59,6 @@ pub enum ReaderError {
         /// The schemas that it has, for messages.
         existing: String,
     },
-    /// Both have to be about one database.
-    #[error("the owner is in {owner} and the reader in {reader}, which are two databases: give both URLs the same one")]
-    OtherDatabase {
-        /// The owner's database.
-        owner: String,
-        /// The reader's database.
-        reader: String,
-    },
     /// The role has rights that a reader must not have, or lacks what protects it.
     #[error("the role `{role}` is not a safe reader: {fault}; {advice}")]
     Unsafe {
@@ -86,6 +82,17 @@ pub enum ReaderError {
         /// The schemas that were given.
         schemas: DataSchemas,
     },
+    /// SQL was validated in another database.
+    #[error(
+        "stored SQL was validated in {recorded}, and this command would validate or run it in {found}: if the data is there \
+         now, run `metricd migrate` and then `metricd check`"
+    )]
+    OtherData {
+        /// The database that is recorded.
+        recorded: String,
+        /// The database of the command.
+        found: String,
+    },
     /// The role exists, and is somebody else's: its settings would hold for whoever uses it now.
     #[error(
         "the role `{role}` cannot become the reader: {fault}. Nothing was changed: give the reader a role of its own"
@@ -108,22 +115,18 @@ pub enum ReaderError {
     },
 }
 
-/// Refuses URLs of one role or of two databases, a data schema that the database does not have, and an existing role
+/// Refuses URLs of one role, a data schema that the database does not have, and an existing role
 /// that [`prepare_reader`] would take from another use, or that could not become a reader: one with privileges in other
 /// databases, one that reads other schemas there, or one with more privileges than a reader may have. Call it before the
 /// first migration. Changes nothing.
 ///
 /// # Errors
 ///
-/// [`ReaderError::IsOwner`], [`ReaderError::OtherDatabase`], [`ReaderError::NoSchema`], [`ReaderError::InUse`];
+/// [`ReaderError::IsOwner`], [`ReaderError::NoSchema`], [`ReaderError::InUse`];
 /// [`ReaderError::Connect`] if one of the roles cannot connect, [`ReaderError::Refused`] if the state cannot be read.
 pub fn check_candidate(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<(), ReaderError> {
     if owner.user() == reader.user() {
         return Err(ReaderError::IsOwner(reader.user().to_owned()));
-    }
-    if owner.database() != reader.database() {
-        let (owner, reader) = (owner.to_string(), reader.to_string());
-        return Err(ReaderError::OtherDatabase { owner, reader });
     }
     let mut connection = connect_as_owner(owner)?;
     let role = reader.user().to_owned();
@@ -145,27 +148,57 @@ pub fn check_candidate(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &Data
             quote_identifier(&role)
         )),
         // Only its own session shows its privileges here.
-        Some(_) => {
-            faults_of(reader, schemas)?.into_iter().find(|fault| fault.kind == "lasting").map(|fault| fault.fault)
-        }
+        Some(_) => faults_of(reader, schemas, &METRICD_SCHEMAS)?
+            .into_iter()
+            .find(|fault| fault.kind == "lasting")
+            .map(|fault| fault.fault),
     };
     fault.map_or(Ok(()), |fault| Err(ReaderError::InUse { role, fault }))
 }
 
-/// Checks, as the reader, that the reader has the privileges and settings that it must have.
+/// Checks, as the reader, that the reader has the privileges and settings that it must have in the catalog's database, or
+/// on a standby of it.
 ///
 /// # Errors
 ///
 /// [`ReaderError::Unsafe`] or [`ReaderError::OtherSchemas`] with the first fault, [`ReaderError::Connect`] if the reader
 /// cannot connect.
 pub fn check_reader(reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<(), ReaderError> {
-    let Some(Fault { fault, kind }) = faults_of(reader, schemas)?.into_iter().next() else { return Ok(()) };
+    check(reader, schemas, &METRICD_SCHEMAS, "run `metricd migrate`, which mends that")
+}
+
+/// The same for a reader whose data is in another database than the catalog. metricd changes nothing there, and has no
+/// schemas of its own there.
+///
+/// # Errors
+///
+/// As of [`check_reader`].
+pub fn check_reader_elsewhere(
+    owner: &DatabaseUrl,
+    reader: &DatabaseUrl,
+    schemas: &DataSchemas,
+) -> Result<(), ReaderError> {
+    if owner.user() == reader.user() && are_on_one_server(owner, reader)? {
+        return Err(ReaderError::IsOwner(reader.user().to_owned()));
+    }
+    check(reader, schemas, &[], "have an administrator of that database run what `metricd connect` prints")
+}
+
+fn check(
+    reader: &DatabaseUrl,
+    schemas: &DataSchemas,
+    metricd_schemas: &[&str],
+    mending: &'static str,
+) -> Result<(), ReaderError> {
+    let Some(Fault { fault, kind }) = faults_of(reader, schemas, metricd_schemas)?.into_iter().next() else {
+        return Ok(());
+    };
     let role = reader.user().to_owned();
     let advice = match kind.as_str() {
         "other_schemas" => {
             return Err(ReaderError::OtherSchemas { role, search_path: fault, schemas: schemas.clone() });
         }
-        "mended" => "run `metricd migrate`, which mends that",
+        "mended" => mending,
         _ => "have an administrator mend that, or give the reader another role",
     };
     Err(ReaderError::Unsafe { role, fault, advice })
@@ -213,14 +246,16 @@ fn require_schemas<'a>(existing: &[String], mut schemas: impl Iterator<Item = &'
     Err(ReaderError::NoSchema { schema: schema.clone(), existing: existing.join(", ") })
 }
 
-/// The faults that PostgreSQL finds in the reader, queried as that role.
-fn faults_of(reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<Vec<Fault>, ReaderError> {
+/// The faults that PostgreSQL finds in the reader, queried as that role. `metricd_schemas` are those of
+/// [`METRICD_SCHEMAS`] that the database has to have.
+fn faults_of(reader: &DatabaseUrl, schemas: &DataSchemas, metricd_schemas: &[&str]) -> Result<Vec<Fault>, ReaderError> {
     let mut connection = connect_as_reader(reader)?;
     let faults = sql_query(include_str!("reader/faults.sql")).bind::<Array<Text>, _>(schemas.names());
+    let faults = faults.bind::<Array<Text>, _>(metricd_schemas);
     faults.load(&mut connection).map_err(|error| refused(reader.user(), &error, "Run `metricd migrate` first"))
 }
 
-fn refused(role: &str, error: &diesel::result::Error, advice: &str) -> ReaderError {
+pub(crate) fn refused(role: &str, error: &diesel::result::Error, advice: &str) -> ReaderError {
     ReaderError::Refused { role: role.to_owned(), message: error.to_string(), advice: advice.to_owned() }
 }
 

@@ -19,6 +19,15 @@ pub mod catalog {
     }
 
     diesel::table! {
+        catalog.data_source (is_only) {
+            is_only -> Bool,
+            cluster -> Nullable<Int8>,
+            database -> Int8,
+            name -> Text,
+        }
+    }
+
+    diesel::table! {
         catalog.idempotency_keys (operation, key) {
             operation -> Text,
             key -> Text,
@@ -143,6 +152,7 @@ pub mod catalog {
     diesel::allow_tables_to_appear_in_same_query!(
         dashboard_items,
         dashboards,
+        data_source,
         idempotency_keys,
         ingestions,
         layout_entries,

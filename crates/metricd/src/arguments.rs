@@ -142,7 +142,8 @@ pub(crate) struct DatabaseArguments {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
     pub(crate) database_url: Option<DatabaseUrl>,
 
-    /// The reader's URL of the same database: the read-only role that runs stored SQL. It has the same parameters.
+    /// The reader's URL: the read-only role that runs stored SQL, in the database that has the data. That is the database
+    /// of --database-url, a standby of it, or another one. It has the same parameters.
     #[arg(long, env = "READER_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
     pub(crate) reader_database_url: Option<DatabaseUrl>,
 

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,12 @@ use metricd_embedded::{
     Cluster, ClusterAccess, ClusterOptions, ConnectionInfo, Search, default_data_dir, open_or_join,
 };
 use metricd_postgres::{
-    ReaderLimits, ServerFacts, ServerStart, check_data_schemas, check_reader, create_database, harden, migrate,
-    open_classes, pending_migrations, prepare_reader, reader_notices, refuse_pooler, require_same_database,
-    server_start, survey_server,
+    DataPlace, ReaderError, ReaderLimits, ServerFacts, ServerStart, check_data_schemas, check_reader,
+    check_reader_elsewhere, create_database, data_place, data_place_as_owner, harden, leads_through_pooler, migrate,
+    open_classes, pending_migrations, prepare_reader, reader_notices, reader_notices_elsewhere, refuse_pooler,
+    require_recorded_data, server_start, survey_as_reader, survey_server,
 };
+use metricd_runner::PgResolver;
 
 use crate::arguments::DatabaseArguments;
 
@@ -43,6 +46,8 @@ const JOIN_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Database {
     pub(crate) owner: DatabaseUrl,
     pub(crate) reader: DatabaseUrl,
+    /// Where the reader's data is, once that is known.
+    data: OnceLock<DataPlace>,
     /// The schemas that stored SQL reads.
     pub(crate) schemas: DataSchemas,
     /// The private PostgreSQL, if this program runs it.
@@ -136,8 +141,8 @@ impl Database {
         match Source::of(arguments)? {
             Source::External { owner, reader } => {
                 require_schema(&owner)?;
-                let (reader, schemas) = (reader.unwrap_or_else(|| owner.clone()), arguments.schemas()?);
-                Ok(Self { owner, reader, schemas, cluster: None, is_private: false, data_dir: None, joined: None })
+                let data = if reader.is_some() { OnceLock::new() } else { DataPlace::Catalog.into() };
+                Ok(Self::of_operator(owner.clone(), reader.unwrap_or(owner), data, arguments.schemas()?))
             }
             Source::Private(options) => Self::open_or_join_private(&options, &arguments.schemas()?),
         }
@@ -175,12 +180,17 @@ impl Database {
     /// Checks the operator's own database and opens it. Changes nothing in it.
     fn external(owner: DatabaseUrl, reader: DatabaseUrl, schemas: DataSchemas) -> Result<Self> {
         require_schema(&owner)?;
-        check_external(&owner, &reader, &schemas)?;
+        require_recorded_data(&owner, Some(&reader))?;
+        let data = check_external(&owner, &reader, &schemas)?;
         let open = open_classes(&reader)?;
-        if let Some(warning) = not_hardened(&owner, &reader, &open) {
+        if let Some(warning) = not_hardened(&reader, data, &open) {
             log::warn!("{warning}");
         }
-        Ok(Self { owner, reader, schemas, cluster: None, is_private: false, data_dir: None, joined: None })
+        Ok(Self::of_operator(owner, reader, data.into(), schemas))
+    }
+
+    fn of_operator(owner: DatabaseUrl, reader: DatabaseUrl, data: OnceLock<DataPlace>, schemas: DataSchemas) -> Self {
+        Self { owner, reader, data, schemas, cluster: None, is_private: false, data_dir: None, joined: None }
     }
 
     fn private(connection: &ConnectionInfo, schemas: DataSchemas, limits: Option<ReaderLimits>) -> Result<Self> {
@@ -195,23 +205,57 @@ impl Database {
             prepare_reader(&owner, &reader, &schemas, limits)?;
             check_reader(&reader, &schemas)?;
         }
-        Ok(Self { owner, reader, schemas, cluster: None, is_private: true, data_dir: None, joined: None })
+        let data = DataPlace::Catalog.into();
+        Ok(Self { owner, reader, data, schemas, cluster: None, is_private: true, data_dir: None, joined: None })
     }
 
     /// The role that runs stored SQL, unless this command was given no reader.
     fn role(&self) -> Option<&str> {
-        Some(self.reader.user()).filter(|role| *role != self.owner.user())
+        let is_other = self.reader.user() != self.owner.user() || self.reader.hosts() != self.owner.hosts();
+        is_other.then(|| self.reader.user())
+    }
+
+    /// Where the reader's data is. A command that needs no data does not ask, and needs no reader.
+    pub(crate) fn data(&self) -> Result<DataPlace> {
+        if let Some(data) = self.data.get() {
+            return Ok(*data);
+        }
+        let data = data_place(&self.owner, &self.reader)?;
+        Ok(*self.data.get_or_init(|| data))
+    }
+
+    /// Resolves SQL where its data is. A standby has the tables of its primary, where the owner may create the view that a
+    /// standby cannot have.
+    pub(crate) fn resolver(&self) -> Result<PgResolver> {
+        Ok(match self.data()? {
+            DataPlace::Catalog | DataPlace::Standby => PgResolver::new(&self.owner, &self.schemas),
+            DataPlace::Elsewhere => PgResolver::of_reader(&self.reader, &self.schemas),
+        })
     }
 
     /// Refuses other data schemas than the reader was prepared for: SQL would be validated against tables that it does
     /// not run on.
     pub(crate) fn require_data_schemas(&self) -> Result<()> {
-        Ok(check_data_schemas(&self.owner, self.role(), &self.schemas)?)
+        if !self.is_private {
+            require_recorded_data(&self.owner, self.role().map(|_| &self.reader))?;
+        }
+        match self.data()? {
+            DataPlace::Catalog | DataPlace::Standby => Ok(check_data_schemas(&self.owner, self.role(), &self.schemas)?),
+            DataPlace::Elsewhere => check_elsewhere(&self.owner, &self.reader, &self.schemas),
+        }
     }
 
     /// Logs what looks different to metrics than to the owner of the tables.
     pub(crate) fn log_notices(&self) -> Result<()> {
-        self.role().map_or(Ok(()), |role| log_notices(&self.owner, role, &self.schemas))
+        let Some(role) = self.role() else { return Ok(()) };
+        let notices = match self.data()? {
+            DataPlace::Catalog | DataPlace::Standby => reader_notices(&self.owner, role, &self.schemas)?,
+            DataPlace::Elsewhere => reader_notices_elsewhere(&self.reader, &self.schemas)?,
+        };
+        for notice in notices {
+            log::info!("{notice}");
+        }
+        Ok(())
     }
 
     /// Stops a private PostgreSQL that this program runs.
@@ -221,38 +265,74 @@ impl Database {
     }
 }
 
-pub(crate) fn log_notices(owner: &DatabaseUrl, role: &str, schemas: &DataSchemas) -> Result<()> {
-    for notice in reader_notices(owner, role, schemas)? {
-        log::info!("{notice}");
-    }
-    Ok(())
-}
-
 fn private_limits() -> ReaderLimits {
     ReaderLimits { on_private_server: true, ..ReaderLimits::default() }
 }
 
 pub(crate) fn require_reader(reader: Option<DatabaseUrl>) -> Result<DatabaseUrl> {
     reader.context(
-        "DATABASE_URL is set and READER_DATABASE_URL is not: stored SQL runs as a role of its own, so set it to the same \
-         database for another user, and run `metricd migrate` to create that user",
+        "DATABASE_URL is set and READER_DATABASE_URL is not: stored SQL runs as a role of its own, so set it to the database \
+         that has the data, usually the same one, for another user, and run `metricd migrate` to create that user",
     )
 }
 
-/// Checks that the reader may serve stored SQL over these schemas of the owner's database.
-pub(crate) fn check_external(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<()> {
-    require_same_database(owner, reader)?;
-    check_data_schemas(owner, Some(reader.user()), schemas)?;
-    Ok(check_reader(reader, schemas)?)
+/// Checks that the reader may serve stored SQL over these schemas, and says where they are.
+pub(crate) fn check_external(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<DataPlace> {
+    let data = data_place(owner, reader)?;
+    match data {
+        DataPlace::Catalog | DataPlace::Standby => {
+            check_data_schemas(owner, Some(reader.user()), schemas)?;
+            check_reader(reader, schemas)?;
+        }
+        DataPlace::Elsewhere => check_elsewhere(owner, reader, schemas)?,
+    }
+    Ok(data)
+}
+
+/// Where the reader's data is, also if the reader cannot log in there yet: then the owner looks there. What is unknown is
+/// elsewhere, where nothing is changed.
+pub(crate) fn expected_place(owner: &DatabaseUrl, reader: &DatabaseUrl) -> Result<DataPlace> {
+    match data_place(owner, reader) {
+        Err(ReaderError::Connect(_)) if reader.is_at_address_of(owner) => {
+            Ok(if owner.database() == reader.database() { DataPlace::Catalog } else { DataPlace::Elsewhere })
+        }
+        Err(ReaderError::Connect(_)) => {
+            let as_owner = reader.as_role_of(owner)?;
+            let found = as_owner.is_as_protected_as(owner).then(|| data_place_as_owner(owner, &as_owner));
+            Ok(found.and_then(Result::ok).unwrap_or(DataPlace::Elsewhere))
+        }
+        place => Ok(place?),
+    }
+}
+
+/// The same for data in another database than the catalog. There the reader also validates SQL, in transactions of one
+/// session.
+pub(crate) fn check_elsewhere(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<()> {
+    ensure!(
+        !leads_through_pooler(reader)?,
+        "READER_DATABASE_URL leads through a connection pooler to another database than that of DATABASE_URL, where the \
+         reader also validates SQL: set READER_DATABASE_URL to PostgreSQL's own address"
+    );
+    let (server, _) = survey_as_reader(reader)?;
+    if let Some(refusal) = refuse_data_server(reader, &server) {
+        bail!(refusal);
+    }
+    warn_of_newer(server.major);
+    Ok(check_reader_elsewhere(owner, reader, schemas)?)
 }
 
 /// The warning about the privileges of PUBLIC of these classes.
-pub(crate) fn not_hardened(owner: &DatabaseUrl, reader: &DatabaseUrl, open_classes: &[String]) -> Option<String> {
+pub(crate) fn not_hardened(reader: &DatabaseUrl, data: DataPlace, open_classes: &[String]) -> Option<String> {
+    let harden = match data {
+        DataPlace::Catalog | DataPlace::Standby => "run `metricd migrate --harden`",
+        DataPlace::Elsewhere => {
+            "have a superuser run there what `metricd migrate --harden --dry-run --format sql` prints"
+        }
+    };
     (!open_classes.is_empty()).then(|| {
         format!(
-            "{owner} is not hardened: PostgreSQL's defaults let the reader `{}` do harm in a read-only transaction \
-             ({}); see docs/hardening.md, and run `metricd migrate --harden`",
-            reader.user(),
+            "the database of {reader} is not hardened: PostgreSQL's defaults let the reader do harm in a read-only transaction \
+             ({}); see docs/hardening.md, and {harden}",
             open_classes.join(", ")
         )
     })
@@ -269,17 +349,28 @@ pub(crate) fn require_server(owner: &DatabaseUrl) -> Result<()> {
     Ok(())
 }
 
-/// Why metricd cannot use the server or the database.
+/// Why metricd cannot use the server or the database for its catalog.
 pub(crate) fn refuse_server(owner: &DatabaseUrl, server: &ServerFacts) -> Option<String> {
-    let ServerFacts { major, encoding, database, is_standby, .. } = server;
-    if *major < MIN_MAJOR {
-        return Some(format!("the server at {owner} is PostgreSQL {major}: version {MIN_MAJOR} or newer is required"));
-    }
-    if *is_standby {
-        return Some(format!(
-            "the server at {owner} is a standby, where metricd cannot write its catalog: set DATABASE_URL to the primary"
-        ));
-    }
+    refuse_version(owner, server).or_else(|| {
+        server.is_standby.then(|| {
+            format!(
+                "the server at {owner} is a standby, where metricd cannot write its catalog: set DATABASE_URL to the primary"
+            )
+        })
+    }).or_else(|| refuse_encoding(server))
+}
+
+/// Why metricd cannot use the server or the database for data.
+pub(crate) fn refuse_data_server(reader: &DatabaseUrl, server: &ServerFacts) -> Option<String> {
+    refuse_version(reader, server).or_else(|| refuse_encoding(server))
+}
+
+fn refuse_version(url: &DatabaseUrl, ServerFacts { major, .. }: &ServerFacts) -> Option<String> {
+    (*major < MIN_MAJOR)
+        .then(|| format!("the server at {url} is PostgreSQL {major}: version {MIN_MAJOR} or newer is required"))
+}
+
+fn refuse_encoding(ServerFacts { encoding, database, .. }: &ServerFacts) -> Option<String> {
     (encoding != "UTF8").then(|| {
         format!(
             "the database `{database}` has the encoding {encoding}, and metricd needs UTF8: copy it into a database that \

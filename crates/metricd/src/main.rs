@@ -39,7 +39,7 @@ async fn main() -> ExitCode {
         Command::Ingest(ingest) => commands::ingest(&database, &guard, ingest).await,
         Command::Check(check) => commands::check(&database, &guard, check).await,
         Command::Connect(connect) => commands::connect(&database, connect).await,
-        Command::Migrate(migrate) => commands::migrate(&database, migrate),
+        Command::Migrate(migrate) => commands::migrate(&database, migrate).await,
         Command::Openapi(openapi) => commands::openapi(&database, &guard, &openapi).await,
         Command::Token(token) => commands::token(&token),
         Command::Purge(purge) => commands::purge(&database, &purge).await,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use metricd_api::TenantIsolation;
+use metricd_database::TargetSession;
 use metricd_execution::MetricRunner;
-use metricd_postgres::tenant_key;
+use metricd_postgres::{DataPlace, tenant_key};
 use metricd_runner::PgRunner;
 
 use crate::arguments::AccessArguments;
@@ -18,6 +19,17 @@ pub(crate) async fn tenants(
     runner: PgRunner,
 ) -> Result<(PgRunner, Option<Arc<TenantIsolation>>)> {
     let Some(claim) = &arguments.tenant_claim else { return Ok((runner, None)) };
+    ensure!(
+        database.data()? != DataPlace::Elsewhere,
+        "--tenant-claim cannot be used: the data is in another database than the catalog, and its policies cannot call \
+         `tenancy.current_tenant()` there; set READER_DATABASE_URL to the database of DATABASE_URL or to a standby of it"
+    );
+    let hosts = database.reader.by_host()?.len();
+    ensure!(
+        hosts == 1 || matches!(database.reader.target(), TargetSession::Primary | TargetSession::ReadWrite),
+        "--tenant-claim cannot be used with several hosts in READER_DATABASE_URL, unless `target_session_attrs` is `primary` or \
+         `read-write`: row-level security that was just enabled on the primary is not in force on a standby yet"
+    );
     let runner = runner.naming_tenants_by(tenant_key(&database.owner)?.into());
 
     let relations = runner.relations().await?;

@@ -21,12 +21,13 @@ pub use self::origin::{AllowedOrigin, InvalidOrigin};
 const ALLOW_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE");
 
 /// The request headers that a page may send in addition to the safelisted ones.
-const ALLOW_HEADERS: HeaderValue =
-    HeaderValue::from_static("authorization, content-type, idempotency-key, if-match, if-none-match, x-request-id");
+const ALLOW_HEADERS: HeaderValue = HeaderValue::from_static(
+    "authorization, content-type, idempotency-key, if-match, if-none-match, metricd-after, x-request-id",
+);
 
 /// The response headers that a page may read in addition to the safelisted ones.
 const EXPOSE_HEADERS: HeaderValue = HeaderValue::from_static(
-    "accept, accept-encoding, allow, content-disposition, etag, idempotent-replayed, location, ratelimit, ratelimit-policy, \
+    "accept, accept-encoding, allow, content-disposition, etag, idempotent-replayed, location, metricd-lag, metricd-lsn, ratelimit, ratelimit-policy, \
      retry-after, server-timing, www-authenticate, x-request-id, x-row-limit, x-time-zone, x-truncated",
 );
 

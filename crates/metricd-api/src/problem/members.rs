@@ -16,6 +16,10 @@ pub(crate) struct ChecksResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false, nullable = false)]
     pub(crate) row_security: Option<&'static str>,
+    /// Where the data is and what follows from that, if it is not in the catalog's database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    pub(crate) data: Option<&'static str>,
 }
 
 /// A finding that keeps the SQL from being stored.

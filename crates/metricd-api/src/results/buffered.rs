@@ -8,7 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::{Tenant, TimeZone};
 use metricd_execution::{
-    AppliedPeriod, BoundStatement, Column, EncodeError, Fields, MetricStatement, Permit, RowSink, RunLimits, RunTiming,
+    AppliedPeriod, BoundStatement, ChosenServer, Column, EncodeError, Fields, MetricStatement, Permit, RowSink,
+    RunLimits, RunTiming,
 };
 
 use super::format::Format;
@@ -30,6 +31,8 @@ pub(crate) struct BufferedRequest {
     pub(crate) limits: RunLimits,
     pub(crate) period: Option<AppliedPeriod>,
     pub(crate) time_zone: TimeZone,
+    /// The server that runs the statement.
+    pub(crate) server: ChosenServer,
     /// Released when the backend is free again.
     pub(crate) permit: Permit,
 }
@@ -54,9 +57,9 @@ pub(crate) async fn respond_buffered(
         return Ok(not_modified(&tag));
     }
     let ran_statement = RanStatement::of(metric, statement, period.as_ref());
-    let (request_key, limits) = (conditional_request.request_key(), *limits);
+    let (request_key, limits, server) = (conditional_request.request_key(), *limits, buffered.server.number);
     let run = |in_flight| buffered.run(state.clone(), request_key, in_flight);
-    let ran = state.run_coalescer.run(request_key, limits, run).await;
+    let ran = state.run_coalescer.run((request_key, server), limits, run).await;
     let panicked = || Problem::new(ProblemCode::InternalError).caused_by("the coalesced run has panicked");
     let RunResult { timing, result } = ran.ok_or_else(panicked)?;
     note_run(request, timing);
@@ -77,10 +80,10 @@ pub(crate) async fn respond_buffered(
 
 impl BufferedRequest {
     async fn run(self, state: web::Data<ApiState>, request_key: RequestKey, in_flight: InFlightRun) -> RunResult {
-        let Self { cached, statement, tenant, limits, period, permit, .. } = self;
+        let Self { cached, statement, tenant, limits, period, server, permit, .. } = self;
         let rows = ResultRows::of(cached);
         let mut sink = CoalescedSink { rows, in_flight, now: state.now, sent_at: None };
-        let ran = state.runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
+        let ran = server.runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         let CoalescedSink { rows, in_flight: _in_flight, sent_at, .. } = sink;
         let mut timing = rows.timing();
         let began = Instant::now();

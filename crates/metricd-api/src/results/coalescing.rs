@@ -44,6 +44,8 @@ pub(crate) struct EncodedResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct RunKey {
     thread: ThreadId,
+    /// The number of the server. One of several may show a change that another one does not show yet.
+    server: usize,
     request_key: RequestKey,
     limits: RunLimits,
 }
@@ -87,7 +89,7 @@ impl RunCoalescer {
     /// of a new one. The run is aborted when no request waits for it. Returns `None` if the run panicked.
     pub(crate) async fn run<F>(
         self: &Arc<Self>,
-        request_key: RequestKey,
+        (request_key, server): (RequestKey, usize),
         limits: RunLimits,
         run: impl FnOnce(InFlightRun) -> F,
     ) -> Option<RunResult>
@@ -95,7 +97,7 @@ impl RunCoalescer {
         F: Future<Output = RunResult> + 'static,
     {
         let requested_at = Instant::now();
-        match self.join_or_start(RunKey { thread: thread::current().id(), request_key, limits }, run) {
+        match self.join_or_start(RunKey { thread: thread::current().id(), server, request_key, limits }, run) {
             Participation::Sole(run) => Some(run.await),
             Participation::Shared(task) => task.result(requested_at).await,
         }

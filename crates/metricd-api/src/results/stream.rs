@@ -9,12 +9,11 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use metricd_domain::{MetricId, RowLimit, Tenant, TimeZone};
-use metricd_execution::{BoundStatement, Permit, RowWriter, RunError, RunLimits, RunOutcome};
+use metricd_execution::{BoundStatement, ChosenServer, Permit, RowWriter, RunError, RunLimits, RunOutcome};
 
 use super::format::Format;
 use super::pipe::{Chunk, ChunkSize, PipeSource, pipe};
 use super::{X_TIME_ZONE, X_TRUNCATED};
-use crate::ApiState;
 use crate::connections::ConnectionData;
 use crate::middleware::{RequestId, note_run};
 
@@ -38,6 +37,8 @@ pub(crate) struct StreamedRequest {
     /// Whether the protocol has chunked transfer coding. Without it a client could not tell an aborted stream from a
     /// complete one, so the result is buffered.
     pub(crate) is_chunked: bool,
+    /// The server that runs the statement.
+    pub(crate) server: ChosenServer,
     /// Released when the backend is free again.
     pub(crate) permit: Permit,
 }
@@ -46,18 +47,17 @@ pub(crate) struct StreamedRequest {
 /// is a problem. Otherwise the rest is streamed at the speed of the client.
 pub(crate) async fn respond_streamed(
     request: &HttpRequest,
-    state: &ApiState,
     metric_id: &MetricId,
     streamed: StreamedRequest,
 ) -> Result<HttpResponse, RunError> {
-    let StreamedRequest { format, writer, statement, time_zone, tenant, limits, limit, is_chunked, permit } = streamed;
+    let StreamedRequest { format, writer, statement, time_zone, tenant, limits, limit, is_chunked, server, permit } =
+        streamed;
     let (mut sink, source) =
         pipe(writer, if is_chunked { ChunkSize::Bytes(STREAM_CHUNK_BYTES) } else { ChunkSize::Unlimited });
-    let runner = state.runner.clone();
     let connection = ConnectionData::of(request);
     // A task of its own enforces the run's time limits while the client reads nothing.
     let run = RunTask(actix_web::rt::spawn(async move {
-        let outcome = runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
+        let outcome = server.runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         sink.end(outcome);
         // The run's limits no longer apply, but unread bytes may remain: the connection's minimum rate applies until
         // the response is dropped.

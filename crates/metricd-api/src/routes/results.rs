@@ -25,6 +25,7 @@ use crate::extract::query_string::QueryString;
 use crate::extract::time_zone::take_time_zone;
 use crate::middleware::{encoding, note_run};
 use crate::problem::problems;
+use crate::replicas::AfterHeader;
 use crate::results::contracts::MAX_CONTRACT_REFRESHES;
 use crate::results::definition_cache::CachedMetric;
 use crate::results::{X_TIME_ZONE, X_TRUNCATED};
@@ -103,6 +104,7 @@ problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, 
         ResultParameters,
         GetResultsParams,
         IfNoneMatchHeader,
+        AfterHeader,
     ),
     responses(
         (
@@ -112,6 +114,7 @@ problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, 
             headers(
                 ("X-Truncated" = String, description = "`true` if a result is truncated."),
                 ("X-Time-Zone" = String, description = "The time zone in which the SQL ran."),
+                ("Metricd-Lag" = String, description = "If the server reads from replicas: how many seconds ago a change was committed, at most, that the results do not show yet."),
                 ("ETag" = String, description = "For `If-None-Match`: changes with each entry. Absent if an entry is a server error."),
             )
         ),
@@ -204,7 +207,9 @@ async fn run(
     tenant: Option<&Tenant>,
     entries: &mut HashMap<&str, Entry>,
 ) -> Result<DateTime<Utc>, Problem> {
+    let after = AfterHeader::of(request)?;
     let permit = caller::acquire_query_permit(request, state).await?;
+    let server = state.server_for(request, &after, state.results_timeout).await?;
     let as_of = (state.now)();
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
     // Each connection needs a permit of the caller.
@@ -214,7 +219,7 @@ async fn run(
         limits: prepared.limits,
         sink: &mut prepared.rows,
     });
-    let run = state.runner.run_on_one_snapshot(runs.collect(), tenant, state.results_timeout, permits);
+    let run = server.runner.run_on_one_snapshot(runs.collect(), tenant, state.results_timeout, permits);
     let SnapshotBatchOutcome { outcomes, timing } = run.await?;
     note_run(request, timing);
     for (prepared, outcome) in prepared.iter_mut().zip(outcomes) {

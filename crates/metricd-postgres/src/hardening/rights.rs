@@ -95,6 +95,14 @@ pub(super) fn open(connection: &mut PgConnection) -> QueryResult<Vec<Right>> {
     bound(query, connection)
 }
 
+/// The privileges of PUBLIC, in a database in which nobody keeps one by name.
+pub(super) fn open_elsewhere(connection: &mut PgConnection) -> QueryResult<Vec<Right>> {
+    let query = "
+        SELECT class, privilege, object, false AS is_permitted, NULL::text AS keeper, '{}'::text[] AS losers
+        FROM open ORDER BY position, object";
+    bound(query, connection)
+}
+
 /// The revoked privileges, without those whose object is gone.
 pub(super) fn taken(connection: &mut PgConnection) -> QueryResult<Vec<Right>> {
     let query = "

@@ -16,6 +16,33 @@ pub(super) fn transaction(direction: Direction, rights: &[Right], database: &str
     format!("BEGIN;\n{LOCK};\n{statements}{check}COMMIT;\n")
 }
 
+/// The same for a database without a catalog: nothing is recorded.
+pub(super) fn transaction_elsewhere(rights: &[Right], database: &str) -> String {
+    let mut sql = String::from("BEGIN;\n");
+    for right in rights {
+        let _ = writeln!(sql, "REVOKE {} ON {} FROM PUBLIC;", right.privilege, object(right, database));
+    }
+    let still_open = rights.iter().map(|right| match right.privilege.as_str() {
+        "EXECUTE" => format!("has_function_privilege('public', {}, 'EXECUTE')", literal(&right.object)),
+        privilege => format!("has_database_privilege('public', {}, '{privilege}')", literal(database)),
+    });
+    let still_open = still_open.collect::<Vec<_>>().join("\n        OR ");
+    // Also fails in another database than the one that the script was made for.
+    let _ = write!(
+        sql,
+        "DO $$
+BEGIN
+    IF current_database() <> {} OR {still_open} THEN
+        RAISE EXCEPTION 'PUBLIC still has some of these rights: expected a superuser to run this in the right database';
+    END IF;
+END
+$$;
+",
+        literal(database)
+    );
+    sql + "COMMIT;\n"
+}
+
 /// A REVOKE without effect is only a warning in PostgreSQL, so the transaction checks its result.
 const CHECK: &str = "DO $$
 BEGIN
@@ -36,10 +63,7 @@ pub(super) fn statements(direction: Direction, rights: &[Right], database: &str)
     let mut sql = String::new();
     for right in rights {
         let privilege = &right.privilege;
-        let object = match privilege.as_str() {
-            "EXECUTE" => format!("FUNCTION {}", right.object),
-            _ => format!("DATABASE {}", quote_identifier(database)),
-        };
+        let object = object(right, database);
         let keeper = right.keeper.as_deref().map(quote_identifier);
         // Writing to a string cannot fail.
         let _ = match direction {
@@ -51,6 +75,13 @@ pub(super) fn statements(direction: Direction, rights: &[Right], database: &str)
         sql += "DELETE FROM catalog.taken_rights;\n";
     }
     sql
+}
+
+fn object(right: &Right, database: &str) -> String {
+    match right.privilege.as_str() {
+        "EXECUTE" => format!("FUNCTION {}", right.object),
+        _ => format!("DATABASE {}", quote_identifier(database)),
+    }
 }
 
 fn take(sql: &mut String, right: &Right, object: &str, keeper: Option<&str>) -> std::fmt::Result {

@@ -1,6 +1,6 @@
 -- The faults of the current role, as the rest of a sentence about it; no row if it has none. Covers every schema of
 -- the database and privileges through PUBLIC. Membership in another role is a fault, so no privilege comes that way.
--- $1 are the data schemas. The kind is `mended` if `metricd migrate` mends the fault, `lasting` if it does not, and
+-- $1 are the data schemas, $2 those of metricd. The kind is `mended` if `metricd migrate` mends the fault, `lasting` if it does not, and
 -- `other_schemas` if the fault is the search path of other data schemas. The path of the session is pg_catalog, so
 -- that no function of a data schema is called; its role's is the value to which it would be reset.
 WITH me AS (
@@ -75,12 +75,12 @@ WITH me AS (
     WHERE path.name = 'search_path' AND replace(path.reset_val, '"', '') <> replace(expected.path, '"', '')
 ), mended AS (
     SELECT 'the schema `' || name || '` is missing' AS fault
-    FROM unnest(ARRAY['catalog', 'tenancy'] || $1) AS n (name)
+    FROM unnest($2 || $1) AS n (name)
     WHERE to_regnamespace(quote_ident(name)) IS NULL
     UNION ALL SELECT 'its search_path is `' || path || '`' FROM searched WHERE NOT is_chosen
     UNION ALL SELECT 'it may use the schema `catalog`'
-    WHERE has_schema_privilege(to_regnamespace('catalog')::oid, 'USAGE')
-    UNION ALL SELECT 'it may not use the schema `' || name || '`' FROM unnest($1 || ARRAY['tenancy']) AS n (name)
+    WHERE 'catalog' = ANY ($2) AND has_schema_privilege(to_regnamespace('catalog')::oid, 'USAGE')
+    UNION ALL SELECT 'it may not use the schema `' || name || '`' FROM unnest($1 || array_remove($2, 'catalog')) AS n (name)
     WHERE NOT has_schema_privilege(to_regnamespace(quote_ident(name))::oid, 'USAGE')
     UNION ALL SELECT 'its transactions are not read-only by default'
     WHERE current_setting('default_transaction_read_only') <> 'on'

@@ -5,7 +5,7 @@ use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use metricd_database::{DataSchemas, DatabaseUrl, quote_identifier};
 
 use super::{OWN_SCHEMA, ReaderError, refused};
-use crate::connection::connect_as_owner;
+use crate::connection::{connect_as_owner, connect_as_reader};
 
 /// The maximum number of names in a message.
 const MAX_NAMES: usize = 5;
@@ -19,13 +19,29 @@ const MAX_NAMES: usize = 5;
 pub fn reader_notices(owner: &DatabaseUrl, role: &str, schemas: &DataSchemas) -> Result<Vec<String>, ReaderError> {
     let mut connection = connect_as_owner(owner)?;
     let failed = |error: diesel::result::Error| refused(role, &error, "Run `metricd migrate` first");
-    let query = sql_query(include_str!("notices.sql")).bind::<Text, _>(role);
-    let found: Vec<Notice> = query.bind::<Array<Text>, _>(schemas.names()).load(&mut connection).map_err(failed)?;
-    let mut notices: Vec<_> = found.into_iter().map(|notice| notice.sentence(role)).collect();
+    let mut notices = notices(&mut connection, role, schemas).map_err(failed)?;
     if !schemas.contains(OWN_SCHEMA) && has_records(&mut connection).map_err(failed)? {
         notices.push(UNREAD_RECORDS.to_owned());
     }
     Ok(notices)
+}
+
+/// The same about a database that is not the catalog's, as the reader.
+///
+/// # Errors
+///
+/// [`ReaderError::Connect`] if the reader cannot connect, [`ReaderError::Refused`] if the state cannot be read.
+pub fn reader_notices_elsewhere(reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<Vec<String>, ReaderError> {
+    let mut connection = connect_as_reader(reader)?;
+    let role = reader.user();
+    let found = notices(&mut connection, role, schemas);
+    found.map_err(|error| refused(role, &error, "Have an administrator run what `metricd connect` prints"))
+}
+
+fn notices(connection: &mut PgConnection, role: &str, schemas: &DataSchemas) -> diesel::QueryResult<Vec<String>> {
+    let query = sql_query(include_str!("notices.sql")).bind::<Text, _>(role);
+    let found: Vec<Notice> = query.bind::<Array<Text>, _>(schemas.names()).load(connection)?;
+    Ok(found.into_iter().map(|notice| notice.sentence(role)).collect())
 }
 
 /// Records are stored, and no metric can read them.

@@ -7,8 +7,10 @@ use metricd_database::{DataSchemas, DatabaseUrl, quote_identifier};
 use postgres_protocol::password::scram_sha_256;
 use secrecy::ExposeSecret;
 
-use super::{COMMENT, OWN_SCHEMA, ReaderError, ReaderLimits, check_candidate, existing_schemas, require_schemas};
-use crate::connection::connect_as_owner;
+use super::{
+    COMMENT, OWN_SCHEMA, ReaderError, ReaderLimits, check_candidate, existing_schemas, faults_of, require_schemas,
+};
+use crate::connection::{connect_as_owner, connect_as_reader};
 use crate::hardening::LOCK;
 
 /// On a private server: the limit of temporary files of a statement in KiB, and which messages of the reader's
@@ -37,7 +39,7 @@ pub fn prepare_reader(
     let refused = |error: diesel::result::Error| super::refused(reader.user(), &error, "Nothing was changed");
     let existing = existing_schemas(&mut connection).map_err(refused)?;
     require_schemas(&existing, schemas.names().iter())?;
-    let preparation = Preparation { owner, reader, schemas, limits };
+    let preparation = Preparation { owner: Some(owner), reader, schemas, limits };
     let prepared = connection.transaction(|connection| preparation.carry_out(connection));
     prepared.map_err(|failure| {
         let advice = match preparation.plan(&mut connection, Grantor::Administrator) {
@@ -64,9 +66,39 @@ pub fn administrators_script(
     check_candidate(owner, reader, schemas)?;
     let mut connection = connect_as_owner(owner)?;
     let refused = |error: diesel::result::Error| super::refused(reader.user(), &error, "Nothing was changed");
-    let preparation = Preparation { owner, reader, schemas, limits };
+    let preparation = Preparation { owner: Some(owner), reader, schemas, limits };
     let plan = preparation.plan(&mut connection, Grantor::Administrator).map_err(refused)?;
     Ok(plan.statements)
+}
+
+/// The statements for an administrator of a database that is not the catalog's, after which the reader can be used there
+/// and reads later tables as well. Empty if nothing is missing, or if the role has privileges that no reader may have.
+/// Changes nothing.
+///
+/// # Errors
+///
+/// [`ReaderError::Connect`] if the reader cannot log in, [`ReaderError::NoSchema`] if the database lacks a schema,
+/// [`ReaderError::Refused`] if the state cannot be read.
+pub fn script_elsewhere(
+    reader: &DatabaseUrl,
+    schemas: &DataSchemas,
+    limits: ReaderLimits,
+) -> Result<Vec<String>, ReaderError> {
+    let mut connection = connect_as_reader(reader)?;
+    let refused = |error: diesel::result::Error| super::refused(reader.user(), &error, "Nothing was changed");
+    let existing = existing_schemas(&mut connection).map_err(refused)?;
+    require_schemas(&existing, schemas.names().iter())?;
+    if faults_of(reader, schemas, &[])?.iter().any(|fault| fault.kind == "lasting") {
+        return Ok(Vec::new());
+    }
+    let preparation = Preparation { owner: None, reader, schemas, limits };
+    Ok(preparation.plan(&mut connection, Grantor::Administrator).map_err(refused)?.statements)
+}
+
+/// The same for a role that does not exist, and schemas about which nothing is known.
+#[must_use]
+pub fn script_for_new_reader(reader: &DatabaseUrl, schemas: &DataSchemas, limits: ReaderLimits) -> Vec<String> {
+    Preparation { owner: None, reader, schemas, limits }.whole()
 }
 
 /// Why the owner cannot prepare the reader.
@@ -99,7 +131,8 @@ struct Plan {
 
 #[derive(Debug, Clone, Copy)]
 struct Preparation<'a> {
-    owner: &'a DatabaseUrl,
+    /// The owner of the catalog, if the data is in its database.
+    owner: Option<&'a DatabaseUrl>,
     reader: &'a DatabaseUrl,
     schemas: &'a DataSchemas,
     limits: ReaderLimits,
@@ -132,8 +165,7 @@ impl Preparation<'_> {
         plan.statements.extend(self.settings(connection, &role)?);
         // Granted by name, so that it stays if PUBLIC loses it. An administrator is shown only what is missing.
         if grantor == Grantor::Owner || !may_connect(connection, self.reader.user())? {
-            let database = quote_identifier(self.owner.database());
-            plan.statements.push(format!("GRANT CONNECT ON DATABASE {database} TO {role};"));
+            plan.statements.push(self.grant_connect(&role));
         }
         // The owner owns metricd's schemas, and needs no administrator there.
         if grantor == Grantor::Owner {
@@ -149,7 +181,7 @@ impl Preparation<'_> {
     /// Adds what the reader and the owner lack in a schema. Tables of the operator's are opened only to a reader that
     /// has been granted nothing there, since the operator may have revoked the rest.
     fn open(self, plan: &mut Plan, role: &str, schema: &str, privileges: &SchemaPrivileges, grantor: Grantor) {
-        let (is_own, name) = (schema == OWN_SCHEMA, quote_identifier(schema));
+        let (is_own, name) = (self.owner.is_some() && schema == OWN_SCHEMA, quote_identifier(schema));
         let opens = if is_own { !privileges.closed.is_empty() } else { !privileges.has_grants };
         if opens || !privileges.is_usable {
             plan.statements.push(format!("GRANT USAGE ON SCHEMA {name} TO {role};"));
@@ -158,11 +190,12 @@ impl Preparation<'_> {
             plan.statements.push(format!("GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO {role};"));
             plan.opened.push(schema.to_owned());
         }
-        if !privileges.is_usable_by_owner {
-            let owner = quote_identifier(self.owner.user());
+        if let Some(owner) = self.owner.filter(|_| !privileges.is_usable_by_owner) {
+            let owner = quote_identifier(owner.user());
             plan.statements.push(format!("GRANT USAGE ON SCHEMA {name} TO {owner};"));
         }
-        if !opens && !is_own {
+        // In the catalog's database, the operator may have revoked it.
+        if !opens && !is_own && self.owner.is_some() {
             return;
         }
         for creator in &privileges.creators {
@@ -189,14 +222,38 @@ impl Preparation<'_> {
             if !privileges.is_usable {
                 return Ok(Some(format!("`{role}` may not use the schema `{schema}`")));
             }
-            if !privileges.is_usable_by_owner {
-                return Ok(Some(format!("`{}` may not use the schema `{schema}`", self.owner.user())));
+            if let Some(owner) = self.owner.filter(|_| !privileges.is_usable_by_owner) {
+                return Ok(Some(format!("`{}` may not use the schema `{schema}`", owner.user())));
             }
             if let Some(table) = privileges.closed.first().filter(|_| opened.contains(schema)) {
                 return Ok(Some(format!("`{role}` may not read `{schema}.{table}`")));
             }
         }
         Ok(None)
+    }
+
+    /// All statements, for a role that does not exist.
+    fn whole(self) -> Vec<String> {
+        let role = quote_identifier(self.reader.user());
+        let mut statements = vec![self.create_role(&role, Grantor::Administrator)];
+        statements.extend(self.missing_settings(&role, None));
+        statements.push(self.grant_connect(&role));
+        for schema in self.schemas.names() {
+            let name = quote_identifier(schema);
+            statements.push(format!("GRANT USAGE ON SCHEMA {name} TO {role};"));
+            statements.push(format!("GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO {role};"));
+            statements.push(format!(
+                "-- For later tables, once for each role that creates them: ALTER DEFAULT PRIVILEGES FOR ROLE … IN SCHEMA \
+                 {name} GRANT SELECT ON TABLES TO {role};"
+            ));
+        }
+        statements
+    }
+
+    fn grant_connect(self, role: &str) -> String {
+        // Behind a pooler, the reader's URL may name the database differently.
+        let database = self.owner.unwrap_or(self.reader).database();
+        format!("GRANT CONNECT ON DATABASE {} TO {role};", quote_identifier(database))
     }
 
     fn create_role(self, role: &str, grantor: Grantor) -> String {
@@ -211,12 +268,17 @@ impl Preparation<'_> {
         )
     }
 
-    /// The limits and settings that the role lacks. On a server of the operator, those of other sizes stay: the operator
-    /// has chosen them.
+    /// The limits and settings that the role lacks.
     fn settings(self, connection: &mut PgConnection, role: &str) -> QueryResult<Vec<String>> {
         let query = sql_query(include_str!("role.sql")).bind::<Text, _>(self.reader.user());
         let state: Option<RoleState> =
             query.bind::<Array<Text>, _>(self.schemas.names()).get_result(connection).optional()?;
+        Ok(self.missing_settings(role, state.as_ref()))
+    }
+
+    /// The limits and settings that a role in this state lacks. On a server of the operator, those of other sizes stay:
+    /// the operator has chosen them.
+    fn missing_settings(self, role: &str, state: Option<&RoleState>) -> Vec<String> {
         let is_private = self.limits.on_private_server;
         let has_limit = |state: &RoleState| match i32::try_from(self.limits.connections) {
             Ok(wanted) if is_private => state.connection_limit == wanted,
@@ -234,22 +296,22 @@ impl Preparation<'_> {
             }
         };
         let mut missing = Vec::new();
-        if !state.as_ref().is_some_and(has_limit) {
+        if !state.is_some_and(has_limit) {
             missing.push(format!("ALTER ROLE {role} CONNECTION LIMIT {};", self.limits.connections));
         }
         for (name, value) in role_settings(self.limits) {
-            if !state.as_ref().is_some_and(|state| has_setting(state, name, value.trim_matches('\''))) {
+            if !state.is_some_and(|state| has_setting(state, name, value.trim_matches('\''))) {
                 missing.push(format!("ALTER ROLE {role} SET {name} = {value};"));
             }
         }
-        if !state.as_ref().is_some_and(|state| state.has_search_path) {
+        if !state.is_some_and(|state| state.has_search_path) {
             missing.push(format!("ALTER ROLE {role} SET search_path = {};", self.schemas.search_path()));
         }
         // A role that may change the settings may set the comment as well.
         if !missing.is_empty() && state.is_none_or(|state| state.comment.as_deref() != Some(COMMENT)) {
             missing.push(format!("COMMENT ON ROLE {role} IS '{COMMENT}';"));
         }
-        Ok(missing)
+        missing
     }
 }
 

@@ -5,7 +5,7 @@ SELECT
     current_database()::text AS database,
     (SELECT pg_encoding_to_char(d.encoding)::text FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()) AS encoding,
     pg_is_in_recovery() AS is_standby,
-    (SELECT concat(s.version, ', ', s.cipher) FROM pg_catalog.pg_stat_ssl AS s WHERE s.pid = pg_backend_pid() AND s.ssl) AS tls,
+    NULL::text AS tls,
     -- A role or function that only this service creates.
     CASE
         WHEN to_regproc('pg_catalog.aurora_version') IS NOT NULL THEN 'Amazon Aurora'

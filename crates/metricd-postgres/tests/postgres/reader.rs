@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use metricd_connection::Connector;
 use metricd_database::{DataSchemas, DatabaseUrl};
 use metricd_domain::SqlText;
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
 use metricd_postgres::{
-    ReaderError, ReaderLimits, check_candidate, check_reader, open_classes, prepare_reader, require_same_database,
+    DataPlace, ReaderError, ReaderLimits, check_candidate, check_reader, check_reader_elsewhere, data_place,
+    open_classes, prepare_reader, script_elsewhere, script_for_new_reader,
 };
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::{READER, TestDatabase};
@@ -276,15 +278,70 @@ async fn a_role_that_somebody_else_uses_is_refused_and_left_as_it_was() -> Resul
 }
 
 #[tokio::test]
-async fn an_owner_and_a_reader_in_two_databases_are_refused() -> Result<()> {
+async fn the_place_of_the_data_is_that_of_the_readers_database() -> Result<()> {
     let (one, another) = (TestDatabase::new().await?, TestDatabase::new().await?);
-    let same = async |owner: &TestDatabase, reader: &TestDatabase| {
+    let place = async |owner: &TestDatabase, reader: &TestDatabase| {
         let (owner, reader) = (owner.owner.clone(), reader.reader.clone());
-        spawn_blocking(move || require_same_database(&owner, &reader)).await
+        spawn_blocking(move || data_place(&owner, &reader)).await
     };
-    same(&one, &one).await??;
-    let error = same(&one, &another).await?.err().context("two databases")?;
-    assert!(matches!(error, ReaderError::OtherDatabase { .. }), "{error}");
+    assert_eq!(place(&one, &one).await??, DataPlace::Catalog);
+    assert_eq!(place(&one, &another).await??, DataPlace::Elsewhere);
+    Ok(())
+}
+
+/// The script for an administrator of a database without a catalog makes a safe reader, and nothing is left to do then.
+#[tokio::test]
+async fn an_administrator_makes_the_reader_of_another_database() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let name = format!("apart_{}", database.owner.database());
+    client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
+    let administrator = database.owner.with_database(&name);
+    let reader = DatabaseUrl::parse(format!("postgres://{name}:pw@127.0.0.1:{port}/{name}"))?;
+    let schemas = DataSchemas::new(["shop".to_owned(), "public".to_owned()])?;
+    let (client, connection) = Connector::new(&administrator, Duration::from_secs(3))?.connect().await?;
+    tokio::spawn(connection);
+    client.batch_execute("CREATE SCHEMA shop; CREATE TABLE shop.orders (id integer)").await?;
+    let script = async || {
+        let (reader, schemas) = (reader.clone(), schemas.clone());
+        spawn_blocking(move || script_elsewhere(&reader, &schemas, ReaderLimits::default())).await
+    };
+    assert!(matches!(script().await?, Err(ReaderError::Connect(_))), "nobody can log in");
+    let first = script_for_new_reader(&reader, &schemas, ReaderLimits::default()).join("\n");
+    assert!(first.contains("PASSWORD '…'") && !first.contains("catalog") && !first.contains("tenancy"), "{first}");
+    client.batch_execute(&first.replace('…', "pw")).await?;
+    let later = script().await??;
+    assert!(later.iter().all(|statement| statement.starts_with("ALTER DEFAULT PRIVILEGES FOR ROLE")), "{later:?}");
+    client.batch_execute(&later.join("\n")).await?;
+    assert_eq!(script().await??, Vec::<String>::new());
+    let check = async || {
+        let (owner, reader, schemas) = (database.owner.clone(), reader.clone(), schemas.clone());
+        spawn_blocking(move || check_reader_elsewhere(&owner, &reader, &schemas)).await
+    };
+    check().await??;
+
+    client
+        .batch_execute(&format!("ALTER ROLE {name} RESET statement_timeout; REVOKE USAGE ON SCHEMA shop FROM {name}"))
+        .await?;
+    assert_eq!(
+        script().await??,
+        [
+            format!(r#"ALTER ROLE "{name}" SET statement_timeout = '5000ms';"#),
+            format!(r#"GRANT USAGE ON SCHEMA "shop" TO "{name}";"#),
+        ]
+    );
+    let error = check().await?.err().context("unsafe")?;
+    assert!(
+        error.to_string().ends_with("have an administrator of that database run what `metricd connect` prints"),
+        "{error}"
+    );
+    // Settings of a reader would harm a role that has another use.
+    client.batch_execute(&format!("GRANT INSERT ON shop.orders TO {name}")).await?;
+    assert_eq!(script().await??, Vec::<String>::new());
+    let unknown = DataSchemas::new(["slaes".to_owned()])?;
+    let error = spawn_blocking(move || script_elsewhere(&reader, &unknown, ReaderLimits::default())).await?;
+    assert!(matches!(error, Err(ReaderError::NoSchema { .. })), "{error:?}");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use metricd_database::DataSchemas;
 use metricd_domain::{SqlText, Tenant};
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, SnapshotRun, Statement};
-use metricd_postgres::{check_reader, open_classes, refuse_pooler, require_same_database, survey_server, tenant_key};
+use metricd_postgres::{DataPlace, check_reader, data_place, open_classes, refuse_pooler, survey_server, tenant_key};
 use metricd_runner::{PgRunner, RunnerConfig, survey_pooler};
 use metricd_test_support::{PoolMode, Pooler, StartupOptions, TestDatabase};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -224,7 +224,7 @@ async fn the_reader_may_be_behind_a_pooler_and_the_owner_not() -> Result<()> {
             for _ in 0..10 {
                 check_reader(&reader, &DataSchemas::default())?;
                 assert!(open_classes(&reader)?.is_empty());
-                require_same_database(&owner, &reader)?;
+                assert_eq!(data_place(&owner, &reader)?, DataPlace::Catalog);
             }
             refuse_pooler(&owner)?;
             let refused = refuse_pooler(&reader).err().context("a refusal")?.to_string();
@@ -246,7 +246,7 @@ async fn statement_mode_is_refused_with_what_to_set() -> Result<()> {
         spawn_blocking(move || {
             let schemas = DataSchemas::default();
             let refused = [
-                require_same_database(&owner, &reader).err().map(|error| error.to_string()),
+                data_place(&owner, &reader).err().map(|error| error.to_string()),
                 check_reader(&reader, &schemas).err().map(|error| error.to_string()),
             ];
             for refused in refused {

@@ -67,6 +67,13 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = DEFAULT_QUERY_CONNECTIONS, value_name = "COUNT", value_parser = whole_number::<u32>(1..=50))]
     pub(crate) query_connections: u32,
 
+    /// Read from the standbys among the hosts of --reader-database-url, round-robin, while they are at most this many
+    /// seconds behind the primary; otherwise from the primary, which is one of the hosts. Each host gets its own
+    /// --query-connections. A response says in `Metricd-Lag` how old its data may be; `Metricd-After` asks for data after
+    /// the `Metricd-LSN` of a change.
+    #[arg(long, env = "METRICD_MAX_REPLICA_LAG", value_name = "SECONDS", value_parser = whole_number::<u64>(1..=3_600))]
+    pub(crate) max_replica_lag: Option<u64>,
+
     /// The lifetime of a connection for stored SQL, in seconds, less up to a tenth. Connections are replaced because
     /// PostgreSQL's sessions never free their caches.
     #[arg(long, env = "METRICD_QUERY_CONNECTION_LIFETIME_SECONDS", default_value_t = 1_800, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=604_800))]

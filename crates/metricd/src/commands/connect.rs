@@ -6,15 +6,17 @@ use anyhow::{Context, Result};
 use metricd_database::{DataSchemas, DatabaseUrl, quote_identifier};
 use metricd_domain::visible;
 use metricd_postgres::{
-    PgRepository, ReaderError, ReaderLimits, RepositoryConfig, SchemaFacts, ServerFacts, administrators_script,
-    check_candidate, check_migratable, leads_through_pooler, open_classes, pending_migrations, reader_notices,
-    refuse_pooler, survey_schemas, survey_server,
+    DataPlace, PgRepository, ReaderError, ReaderLimits, RepositoryConfig, SchemaFacts, ServerFacts,
+    administrators_script, check_candidate, check_migratable, data_place, leads_through_pooler, logs_what_it_prints,
+    open_classes, pending_migrations, reader_notices, reader_notices_elsewhere, refuse_pooler, require_recorded_data,
+    survey_as_reader, survey_schemas, survey_server,
 };
 use metricd_repository::{DefinitionFilter, MetricRepository};
 use metricd_runner::{PoolerSettings, survey_pooler};
 
+use super::migrate::administrators_script_elsewhere;
 use crate::arguments::{ConnectArguments, DEFAULT_QUERY_CONNECTIONS, DatabaseArguments, REFUSED};
-use crate::database::{check_external, newer_version, not_hardened, refuse_server};
+use crate::database::{check_elsewhere, check_external, expected_place, newer_version, not_hardened, refuse_server};
 use crate::output;
 
 /// Prints what the database is, and what it lacks for `serve`. Changes nothing.
@@ -28,8 +30,22 @@ pub(crate) async fn connect(arguments: &DatabaseArguments, call: ConnectArgument
     let reader = arguments.reader_database_url.as_ref();
     let found = survey_schemas(&owner, reader.map(DatabaseUrl::user))?;
     let mut page = Page::default();
-    page.describe(&server, &found, &schemas);
-    page.check(&owner, reader, &server, &found, &schemas).await?;
+    match reader {
+        Some(reader) if expected_place(&owner, reader)? == DataPlace::Elsewhere => {
+            page.describe("Catalog", &owner, &server);
+            page.check_apart(&owner, reader, &server, &schemas).await?;
+        }
+        _ => {
+            page.describe("Server", &owner, &server);
+            if let Some(reader) = reader
+                && let Ok(DataPlace::Standby) = data_place(&owner, reader)
+            {
+                page.line("data", &format!("on a standby, {}", reader.hosts()));
+            }
+            page.list(&found, &schemas);
+            page.check(&owner, reader, &server, &found, &schemas).await?;
+        }
+    }
     output::print(&page.text);
     Ok(if page.is_ready { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
@@ -77,8 +93,9 @@ impl Page {
         }
     }
 
-    fn describe(&mut self, server: &ServerFacts, found: &[SchemaFacts], schemas: &DataSchemas) {
-        self.heading("Server");
+    fn describe(&mut self, heading: &str, url: &DatabaseUrl, server: &ServerFacts) {
+        self.heading(heading);
+        self.line("address", &url.hosts());
         let place = if server.is_standby { "a standby" } else { "the primary" };
         self.line("PostgreSQL", &format!("{}, {place}", server.version));
         if let Some(service) = &server.service {
@@ -90,12 +107,66 @@ impl Page {
         if server.has_citus {
             self.line("Citus", "metricd was not tried with it: results may be of several snapshots");
         }
+    }
+
+    fn list(&mut self, found: &[SchemaFacts], schemas: &DataSchemas) {
         self.heading("Schemas");
         for schema in found {
             let readable = schema.readable.map(|count| format!("; the reader may read {count}")).unwrap_or_default();
             let is_read = if schemas.contains(&schema.name) { "; stored SQL reads it" } else { "" };
             self.line(&schema.name, &format!("{}{readable}{is_read}", relations(schema)));
         }
+    }
+
+    /// Adds the same as [`Self::check`], if the data is in another database than the catalog.
+    async fn check_apart(
+        &mut self,
+        owner: &DatabaseUrl,
+        reader: &DatabaseUrl,
+        server: &ServerFacts,
+        schemas: &DataSchemas,
+    ) -> Result<()> {
+        let (mut missing, mut notes) = (Vec::new(), Vec::new());
+        let data = survey_as_reader(reader);
+        let refusal = refuse_server(owner, server);
+        if refusal.is_none() && pending_migrations(owner)? > 0 {
+            missing.push("metricd's schemas, or their latest migrations: run `metricd migrate`".to_owned());
+            missing.extend(check_migratable(owner).err().map(|error| error.to_string()));
+        } else if refusal.is_none() {
+            missing.extend(read_catalog(owner).await.err().map(|error| output::message(&error)));
+        }
+        missing.splice(0..0, refusal);
+        missing.extend(check_elsewhere(owner, reader, schemas).err().map(|error| output::message(&error)));
+        if missing.is_empty() {
+            missing.extend(require_recorded_data(owner, Some(reader)).err().map(|error| error.to_string()));
+        }
+        notes.extend(newer_version(server.major));
+        if let Ok((data, found)) = &data {
+            self.describe("Data", reader, data);
+            self.list(found, schemas);
+            notes.extend(other_schemas(found, schemas));
+            let read = found.iter().filter(|schema| schemas.contains(&schema.name));
+            if read.filter_map(|schema| schema.readable).sum::<i64>() == 0 {
+                notes.push(format!("the reader may read no table of {schemas} in `{}`", data.database));
+            }
+            notes.extend(reader_notices_elsewhere(reader, schemas)?);
+            notes.extend(not_hardened(reader, DataPlace::Elsewhere, &open_classes(reader)?));
+            if logs_what_it_prints(reader)? {
+                notes.push(format!(
+                    "PostgreSQL writes each statement that is validated into its log; a superuser prevents that by \
+                     ALTER ROLE {} SET log_min_messages = fatal, and metricd has to be restarted then",
+                    quote_identifier(reader.user())
+                ));
+            }
+        } else {
+            notes.push(format!("the data, in {reader} at {}, cannot be looked at", reader.hosts()));
+        }
+        let script = administrators_script_elsewhere(reader, schemas).await;
+        let needs = if missing.is_empty() { "To read later tables as well" } else { "What the reader needs" };
+        let place =
+            format!("{needs}: an administrator runs in `{}` on the data's server, on its primary", reader.database());
+        self.conclude(&missing, &place, &script, &notes);
+        Ok(())
     }
 
     /// Adds what `serve` would refuse, with the way to mend it, and what it would warn of.
@@ -130,15 +201,15 @@ impl Page {
             (Some(_), Some(_)) => {}
             (Some(reader), None) => {
                 let checked = if is_pending {
-                    check_candidate(owner, reader, schemas).map_err(Into::into)
+                    check_candidate(owner, reader, schemas).map(|()| DataPlace::Catalog).map_err(Into::into)
                 } else {
                     check_external(owner, reader, schemas)
                 };
                 match checked {
-                    Ok(()) if is_pending => {
+                    Ok(_) if is_pending => {
                         script.extend(administrators_script(owner, reader, schemas, ReaderLimits::default())?);
                     }
-                    Ok(()) => notes = self::notes(owner, reader, schemas).await?,
+                    Ok(data) => notes = self::notes(owner, reader, data, schemas).await?,
                     Err(error) => {
                         let is_other = matches!(error.downcast_ref(), Some(ReaderError::OtherSchemas { .. }));
                         let change = if is_other {
@@ -157,21 +228,27 @@ impl Page {
         missing.splice(0..0, refusal);
         notes.extend(newer_version(server.major));
         notes.extend(other_schemas(found, schemas));
-        self.items("Missing", &missing);
-        if !server.is_superuser && !script.is_empty() {
-            let ServerFacts { role, database, .. } = server;
-            self.heading(&format!(
-                "What `metricd migrate` needs, unless `{role}` may do it: an administrator runs in `{database}`"
-            ));
-            for statement in &script {
+        let ServerFacts { role, database, .. } = server;
+        let place =
+            format!("What `metricd migrate` needs, unless `{role}` may do it: an administrator runs in `{database}`");
+        let script = if server.is_superuser { Vec::new() } else { script };
+        self.conclude(&missing, &place, &script, &notes);
+        Ok(())
+    }
+
+    /// Adds what is missing, the script for an administrator, and notes.
+    fn conclude(&mut self, missing: &[String], place: &str, script: &[String], notes: &[String]) {
+        self.items("Missing", missing);
+        if !script.is_empty() {
+            self.heading(place);
+            for statement in script {
                 self.push(&format!("  {statement}"));
             }
         }
-        self.items("Notes", &notes);
+        self.items("Notes", notes);
         self.is_ready = missing.is_empty();
         let not = if self.is_ready { "" } else { "not " };
         self.heading(&format!("The database is {not}ready for `metricd serve`."));
-        Ok(())
     }
 }
 
@@ -187,9 +264,14 @@ fn other_schemas(found: &[SchemaFacts], schemas: &DataSchemas) -> Option<String>
 }
 
 /// What an operator should know about a database that can be served.
-async fn notes(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<Vec<String>> {
+async fn notes(
+    owner: &DatabaseUrl,
+    reader: &DatabaseUrl,
+    data: DataPlace,
+    schemas: &DataSchemas,
+) -> Result<Vec<String>> {
     let mut notes = reader_notices(owner, reader.user(), schemas)?;
-    notes.extend(not_hardened(owner, reader, &open_classes(reader)?));
+    notes.extend(not_hardened(reader, data, &open_classes(reader)?));
     if leads_through_pooler(reader)? {
         let pooler = pooler(reader).await;
         notes.push(pooler.unwrap_or_else(|error| {

@@ -7,9 +7,8 @@ use anyhow::Result;
 use metricd_domain::{IngestionMode, IngestionReport};
 use metricd_execution::{SqlValidationError, SqlValidator};
 use metricd_ingestion::{IngestError, IngestOptions, Inputs, Progress, ingest as ingest_files, render};
-use metricd_postgres::{PgRepository, ReaderError, RepositoryConfig};
+use metricd_postgres::{DataPlace, PgRepository, ReaderError, RepositoryConfig};
 use metricd_repository::RepositoryError;
-use metricd_runner::PgResolver;
 
 use crate::arguments::{DatabaseArguments, Format, GuardArguments, IngestArguments, REFUSED};
 use crate::database::{Database, RECORDS_SCHEMA};
@@ -84,6 +83,7 @@ pub(super) async fn store(
 ) -> Result<IngestionReport> {
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let validator = validator(database, guard).await?;
+    let options = IngestOptions { stores_records: database.data()? != DataPlace::Elsewhere, ..options };
     let report = ingest_files(&repository, validator, inputs, options, progress).await?;
     if report.records.accepted() > 0 && !database.schemas.contains(RECORDS_SCHEMA) {
         log::warn!(
@@ -98,7 +98,7 @@ pub(super) async fn store(
 /// data schemas.
 pub(super) async fn validator(database: &Database, guard: &GuardArguments) -> Result<SqlValidator> {
     database.require_data_schemas()?;
-    let resolver = Arc::new(PgResolver::new(&database.owner, &database.schemas));
+    let resolver = Arc::new(database.resolver()?);
     let functions = guard.allow_functions.iter().cloned().collect();
     let validator = SqlValidator::new(resolver, &functions).await?;
     Ok(validator.with_types(&guard.allow_types.iter().cloned().collect()))

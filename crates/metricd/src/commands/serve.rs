@@ -6,19 +6,23 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use metricd_access::Access;
 use metricd_api::{AllowedOrigin, ApiState, ConnectionLimits, DefinitionCache, Quotas, ServerOptions, Uploads, start};
 use metricd_database::DatabaseUrl;
 use metricd_domain::{MetricDefinition, TimeZone};
 use metricd_embedded::Cluster;
-use metricd_execution::{MetricRunner, TimeZones};
+use metricd_execution::{MetricRunner, Replicas, TimeZones};
 use metricd_ingestion::{IngestOptions, Inputs, render};
-use metricd_postgres::{PgRepository, RepositoryConfig};
+use metricd_postgres::{
+    DataPlace, PgRepository, ReaderError, RepositoryConfig, cluster_identifier, leads_through_pooler,
+    require_recorded_data,
+};
 use metricd_repository::{DefinitionFilter, MetricRepository};
-use metricd_runner::{DefinitionEvent, PgResolver, PgRunner, RunnerConfig, watch_definitions};
+use metricd_runner::{DefinitionEvent, PgRunner, ReplicaSet, RunnerConfig, watch_definitions};
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::OnceCell;
@@ -33,6 +37,9 @@ use crate::{output, sample};
 
 /// How often metricd checks whether a private PostgreSQL still runs.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often metricd checks that the data is where it was validated.
+const PLACE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The number of requests that the greeting suggests.
 const SUGGESTED_REQUESTS: usize = 5;
@@ -53,8 +60,12 @@ pub(crate) async fn serve(
         warn_of_root(exposure.is_external_database);
     }
     database.log_notices()?;
+    if let Some(place) = database.data()?.note() {
+        log::info!("the data is {place}");
+    }
     let (time_zone, time_zones) = time_zone(&database, &serve.time_zone).await?;
     let (repository, runner) = connect(&database, &serve, time_zone.clone())?;
+    let replicas = replicas(&database, &serve, time_zone.clone()).await?;
     // The sample's SQL reads the sample's records.
     let may_load_sample = database.is_private && !serve.no_sample && database.schemas.contains(RECORDS_SCHEMA);
     if may_load_sample && repository.check().await?.metric_count == 0 {
@@ -77,16 +88,20 @@ pub(crate) async fn serve(
         query_cost: serve.query_cost,
         time_zone,
         time_zones: Arc::new(time_zones),
+        stores_records: database.data()? != DataPlace::Elsewhere,
+        data_place: database.data()?.note(),
+        replicas,
         allowed_functions: Arc::new(guard.allow_functions.iter().cloned().collect()),
         allowed_types: Arc::new(guard.allow_types.iter().cloned().collect()),
-        ..ApiState::new(
-            Arc::new(repository),
-            Arc::new(runner),
-            Arc::new(PgResolver::new(&database.owner, &database.schemas)),
-            uploads,
-        )
+        ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(database.resolver()?), uploads)
     };
     actix_web::rt::spawn(watch(database.owner.clone(), Arc::clone(&state.definitions)));
+    // One server has one database of this name, until it is replaced.
+    if exposure.is_external_database && (database.data()? != DataPlace::Catalog || database.reader.by_host()?.len() > 1)
+    {
+        let urls = (database.owner.clone(), database.reader.clone());
+        actix_web::rt::spawn(watch_place(urls, Arc::clone(&state.has_data_moved)));
+    }
     let shutdown_timeout = Duration::from_secs(serve.shutdown_timeout_seconds);
     let address = listener.local_addr()?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -95,12 +110,14 @@ pub(crate) async fn serve(
         log::warn!("every web page may read and write: `--cors-origin *` is set, and tokens are not required");
     }
     let has_hosts = !serve.allowed_hosts.is_empty();
+    let pools = if serve.max_replica_lag.is_some() { database.reader.by_host()?.len() + 1 } else { 1 };
+    let query_connections = serve.query_connections * u32::try_from(pools)?;
     let options = ServerOptions {
         shutdown_timeout,
         cors_origins: serve.cors_origins,
         allowed_hosts: serve.allowed_hosts,
         limits: ConnectionLimits {
-            max_connections: max_connections(serve.query_connections + serve.catalog_connections),
+            max_connections: max_connections(query_connections + serve.catalog_connections),
             max_connections_per_address: usize::try_from(serve.connections_per_address)?,
             max_unread_bytes: usize::try_from(serve.max_unread_mib)? << 20,
             ..ConnectionLimits::default()
@@ -193,7 +210,13 @@ async fn time_zone(database: &Database, named: &TimeZone) -> Result<(TimeZone, O
 
 fn connect(database: &Database, serve: &ServeArguments, time_zone: TimeZone) -> Result<(PgRepository, PgRunner)> {
     let catalog = RepositoryConfig { max_connections: serve.catalog_connections, ..Default::default() };
-    let queries = RunnerConfig {
+    let place = (&database.reader, database.data()?);
+    let runner = runner(database, place, runner_config(database, serve, time_zone)?)?;
+    Ok((PgRepository::new(&database.owner, catalog)?, runner))
+}
+
+fn runner_config(database: &Database, serve: &ServeArguments, time_zone: TimeZone) -> Result<RunnerConfig> {
+    Ok(RunnerConfig {
         max_connections: serve.query_connections.try_into()?,
         max_lifetime: Duration::from_secs(serve.query_connection_lifetime_seconds),
         idle_timeout: Duration::from_secs(serve.query_connection_idle_seconds),
@@ -201,9 +224,71 @@ fn connect(database: &Database, serve: &ServeArguments, time_zone: TimeZone) -> 
         schemas: database.schemas.clone(),
         time_zone,
         ..Default::default()
+    })
+}
+
+/// Runs SQL on the server of this URL. A snapshot can be imported only on the server that has exported it.
+fn runner(database: &Database, (reader, data): (&DatabaseUrl, DataPlace), config: RunnerConfig) -> Result<PgRunner> {
+    let runner = PgRunner::new(reader, config)?;
+    let owner = &database.owner;
+    let exporter = match data {
+        // Behind a pooler, the reader has another address than PostgreSQL.
+        DataPlace::Catalog if owner.by_host()?.len() == 1 && reader.by_host()?.len() == 1 => Some(owner.clone()),
+        // Of several servers, another one might import it.
+        DataPlace::Catalog | DataPlace::Standby
+            if reader.by_host()?.len() == 1 && !leads_through_pooler(reader).unwrap_or(true) =>
+        {
+            Some(reader.as_role_of(owner)?)
+        }
+        _ => None,
     };
-    let runner = PgRunner::new(&database.reader, queries)?.exporting_as(&database.owner)?;
-    Ok((PgRepository::new(&database.owner, catalog)?, runner))
+    Ok(match exporter.filter(|exporter| exporter.is_as_protected_as(owner)) {
+        Some(exporter) => runner.exporting_as(&exporter)?,
+        None => runner,
+    })
+}
+
+/// The servers that results are read from, if the arguments name several. From here on they are asked how far they are.
+async fn replicas(
+    database: &Database,
+    serve: &ServeArguments,
+    time_zone: TimeZone,
+) -> Result<Option<Arc<dyn Replicas>>> {
+    let Some(max_lag) = serve.max_replica_lag else { return Ok(None) };
+    let hosts = database.reader.by_host()?;
+    ensure!(
+        hosts.len() > 1,
+        "--max-replica-lag reads from several servers: name the primary and its standbys in READER_DATABASE_URL, as in \
+         `postgres://user:password@primary:5432,standby:5432/database`"
+    );
+    ensure!(
+        serve.access.tenant_claim.is_none(),
+        "--max-replica-lag cannot be used with --tenant-claim: row-level security that was just enabled on the primary is not \
+         in force on a standby yet"
+    );
+    ensure!(
+        database.data()? != DataPlace::Elsewhere,
+        "--max-replica-lag reads from the catalog's server and its standbys, and the data is in another database"
+    );
+    let cluster = cluster_identifier(&database.owner)?.context(
+        "--max-replica-lag needs EXECUTE on the function pg_control_system() for both roles, to tell the catalog's standbys from \
+         others",
+    )?;
+    let config = runner_config(database, serve, time_zone)?;
+    let mut servers = Vec::new();
+    for host in hosts {
+        // The primary and a standby may change their roles.
+        let runner = runner(database, (&host, DataPlace::Standby), config.clone())?;
+        servers.push((host, runner));
+    }
+    let replicas = Arc::new(ReplicaSet::new(servers, cluster, Duration::from_secs(max_lag)));
+    ensure!(
+        replicas.poll_once().await,
+        "READER_DATABASE_URL names only standbys: --max-replica-lag needs the primary as well, to know how far they are behind"
+    );
+    let watched = Arc::clone(&replicas);
+    actix_web::rt::spawn(async move { watched.watch().await });
+    Ok(Some(replicas))
 }
 
 async fn load_sample(database: &Database, guard: &GuardArguments) -> Result<()> {
@@ -223,6 +308,28 @@ async fn watch(owner: DatabaseUrl, definitions: Arc<DefinitionCache>) {
         DefinitionEvent::Lost => definitions.disable(),
     })
     .await;
+}
+
+/// Notices when the reader's URL leads to another database than the one in which SQL was validated, for example because a
+/// standby was promoted.
+async fn watch_place((owner, reader): (DatabaseUrl, DatabaseUrl), has_moved: Arc<AtomicBool>) {
+    loop {
+        tokio::time::sleep(PLACE_INTERVAL).await;
+        let urls = (owner.clone(), reader.clone());
+        let checked = tokio::task::spawn_blocking(move || require_recorded_data(&urls.0, Some(&urls.1))).await;
+        let moved = match checked {
+            Ok(Ok(())) => false,
+            Ok(Err(error @ ReaderError::OtherData { .. })) => {
+                if !has_moved.load(Ordering::Relaxed) {
+                    log::error!("the data has moved, for example because a standby was promoted: {error}, and restart");
+                }
+                true
+            }
+            // An unreachable server is reported elsewhere.
+            _ => continue,
+        };
+        has_moved.store(moved, Ordering::Relaxed);
+    }
 }
 
 fn greeting(mut address: SocketAddr, metrics: &[MetricDefinition], is_open: bool, has_hosts: bool) -> String {

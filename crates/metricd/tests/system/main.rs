@@ -7,6 +7,7 @@ mod coalescing;
 mod commands;
 mod conditional;
 mod contracts;
+mod data_apart;
 mod definitions;
 mod documents;
 mod examples;

@@ -60,7 +60,7 @@ impl ScriptedDatabase {
         let (runs, database) = (Arc::clone(&self.runs), Rc::clone(self));
         let requests = rt::spawn(async move {
             let ran = runs
-                .run(RequestKey([request_key; 32].into()), limits, |in_flight| database.run(in_flight))
+                .run((RequestKey([request_key; 32].into()), 0), limits, |in_flight| database.run(in_flight))
                 .await
                 .unwrap();
             ran.result.unwrap().body[0]
@@ -209,7 +209,7 @@ async fn a_panicking_run_affects_only_its_own_requests() {
     let runs = Arc::clone(&database.runs);
     let panicking = rt::spawn(async move {
         let run = |_in_flight| async { panic!("as a test wants it") };
-        runs.run(RequestKey([1; 32].into()), RunLimits::default(), run).await.is_none()
+        runs.run((RequestKey([1; 32].into()), 0), RunLimits::default(), run).await.is_none()
     });
     settle().await;
     database.answers.add_permits(2);
@@ -231,7 +231,7 @@ async fn a_late_request_has_a_shorter_timing() {
             result,
         }
     };
-    let ran = runs.run(RequestKey([1; 32].into()), RunLimits::default(), answer).await.unwrap();
+    let ran = runs.run((RequestKey([1; 32].into()), 0), RunLimits::default(), answer).await.unwrap();
     let (sender, receiver) = watch::channel(None);
     sender.send_replace(Some(ran));
     let began = Instant::now();

@@ -8,6 +8,7 @@ use crate::extract::conditional::IfNoneMatchHeader;
 use crate::extract::parameters::{DashboardPath, ResultParameters};
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
+use crate::replicas::AfterHeader;
 use crate::routes::results::{GetResultsParams, ResultsSchema, respond_results};
 use crate::{ApiState, Problem};
 
@@ -23,6 +24,7 @@ problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, Invalid
         ResultParameters,
         GetResultsParams,
         IfNoneMatchHeader,
+        AfterHeader,
     ),
     responses(
         (
@@ -32,6 +34,7 @@ problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, Invalid
             headers(
                 ("X-Truncated" = String, description = "`true` if a result is truncated."),
                 ("X-Time-Zone" = String, description = "The time zone in which the SQL ran."),
+                ("Metricd-Lag" = String, description = "If the server reads from replicas: how many seconds ago a change was committed, at most, that the results do not show yet."),
                 ("ETag" = String, description = "For `If-None-Match`: changes with each entry. Absent if an entry is a server error."),
             )
         ),

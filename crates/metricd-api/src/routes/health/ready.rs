@@ -1,5 +1,6 @@
 //! `GET /health/ready`
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
@@ -20,6 +21,10 @@ struct ReadyResponse {
     status: &'static str,
     checks: ChecksResponse,
 }
+
+/// The data is not in the database in which SQL was validated.
+const MOVED: &str = "in another database than the one in which SQL was validated, for example because a standby was promoted: \
+                     see the server's log, and restart it";
 
 /// The time limit of each check.
 const READINESS_CHECK_TIMEOUT: Duration = Duration::from_millis(1_700);
@@ -73,13 +78,20 @@ pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Resu
         // A busy server is ready, and the check before reports an unreachable database.
         Ok(Err(_)) | Err(_) => "unknown",
     });
-    let is_ready = causes.is_empty() && migrations == "ok";
-    let statements = match state.runner.stuck_connections() {
+    let of_replicas = state.replicas.as_ref().map_or(0, |replicas| replicas.stuck_connections());
+    let statements = match state.runner.stuck_connections() + of_replicas {
         0 => "ok".to_owned(),
         1 => "1 statement still runs after it was cancelled; its metric is held back".to_owned(),
         stuck => format!("{stuck} statements still run after they were cancelled; their metrics are held back"),
     };
-    let checks = ChecksResponse { database, migrations, definitions, statements, row_security };
+    if let Some(replicas) = &state.replicas {
+        causes.extend(replicas.choose(None, Duration::ZERO).await.err().map(|error| error.to_string()));
+    }
+    let has_moved = state.has_data_moved.load(Ordering::Relaxed);
+    causes.extend(has_moved.then(|| "the data has moved".to_owned()));
+    let data = if has_moved { Some(MOVED) } else { state.data_place };
+    let checks = ChecksResponse { database, migrations, definitions, statements, row_security, data };
+    let is_ready = causes.is_empty() && migrations == "ok";
     if is_ready {
         return Ok(HttpResponse::Ok().json(ReadyResponse { status: "ready", checks }));
     }

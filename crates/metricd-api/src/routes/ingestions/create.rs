@@ -70,6 +70,7 @@ problems!(
             body = IngestionReport,
             headers(
                 ("Location" = String, description = "The path of the report."),
+                ("Metricd-LSN" = String, description = "If the server reads from replicas: the position of the change, for `Metricd-After`."),
                 ("Idempotent-Replayed" = String, description = "`true` if this is the response to an earlier request with the same key, and nothing was done now."),
             )
         ),
@@ -107,10 +108,12 @@ pub(in crate::routes) async fn create_ingestion(
         actor: Some(actor),
         idempotency,
         now: state.now,
+        stores_records: state.stores_records,
         ..IngestOptions::default()
     };
     let requested_id = options.ingestion_id;
     let report = run(&state, upload, slot, options).await?;
+    state.note_position(&request).await;
     respond(&report, report.ingestion_id != requested_id)
 }
 

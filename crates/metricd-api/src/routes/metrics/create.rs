@@ -46,6 +46,7 @@ problems!(
             headers(
                 ("ETag" = String, description = "The definition's version, for `If-Match`."),
                 ("Location" = String, description = "The path of its results."),
+                ("Metricd-LSN" = String, description = "If the server reads from replicas: the position of the change, for `Metricd-After`."),
                 ("Idempotent-Replayed" = String, description = "`true` if this is the response to an earlier request with the same key, and nothing was done now."),
             )
         ),
@@ -85,6 +86,7 @@ pub(in crate::routes) async fn create_metric(
     caller::require_visible(&request, &definition.metric.metric_id)?;
     state.definitions.invalidate();
 
+    state.note_position(&request).await;
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, format!("/metrics/{}", definition.metric.metric_id)));
     if !is_new {

@@ -26,7 +26,10 @@ problems!(
         (
             status = NO_CONTENT,
             description = "The metric is deleted.",
-            headers(("ETag" = String, description = "The definition's version, for `If-Match`."))
+            headers(
+                ("ETag" = String, description = "The definition's version, for `If-Match`."),
+                ("Metricd-LSN" = String, description = "If the server reads from replicas: the position of the change, for `Metricd-After`."),
+            )
         ),
         DeleteMetricProblems,
     )
@@ -41,5 +44,6 @@ pub(in crate::routes) async fn delete_metric(
         Ok(MetricChange::Delete)
     })
     .await?;
+    state.note_position(&request).await;
     Ok(HttpResponse::NoContent().insert_header(conditional::header(&conditional::definition_tag(&deleted))).finish())
 }

@@ -15,6 +15,7 @@ use crate::extract::parameters::{MetricPath, ResultParameters};
 use crate::extract::query_string::QueryString;
 use crate::extract::time_zone::take_time_zone;
 use crate::problem::problems;
+use crate::replicas::AfterHeader;
 use crate::results::buffered::{BufferedRequest, respond_buffered};
 use crate::results::contracts::Staleness;
 use crate::results::definition_cache::CachedMetric;
@@ -43,6 +44,7 @@ problems!(
         ResultParameters,
         GetMetricParams,
         IfNoneMatchHeader,
+        AfterHeader,
     ),
     responses(
         (
@@ -59,6 +61,7 @@ problems!(
                 ("Content-Disposition" = String, description = "For CSV: a file name."),
                 ("X-Row-Limit" = u32, description = "The row limit of a stream."),
                 ("ETag" = String, description = "For JSON, for `If-None-Match`: changes with the definition, the parameters and the rows."),
+                ("Metricd-Lag" = String, description = "If the server reads from replicas: how many seconds ago a change was committed, at most, that the result does not show yet."),
                 ("Vary" = String, description = "`accept`, since the format is negotiated, and `accept-encoding`."),
             )
         ),
@@ -91,22 +94,35 @@ async fn run_metric(
     let GetMetricParams { limit, format, zone, bound, period } =
         GetMetricParams::parse(request, state, statement).await?;
 
+    let after = AfterHeader::of(request)?;
     let query_cost = caller::query_cost(request, state);
     let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, limit);
     let (tenant, time_zone) = (tenant.cloned(), zone.zone().clone());
     let Some(writer) = format.writer() else {
         let permit = caller::acquire_query_permit(request, state).await?.into_permit();
+        let server = state.server_for(request, &after, limits.time).await?;
         let cached = Arc::clone(cached);
-        let buffered = BufferedRequest { cached, statement: bound, tenant, limits, period, time_zone, permit };
+        let buffered = BufferedRequest { cached, statement: bound, tenant, limits, period, time_zone, server, permit };
         return respond_buffered(request, state, statement, buffered).await;
     };
     let stream = caller::acquire_stream_permit(request, state).await?;
     let permit = Permit::new((stream, caller::acquire_query_permit(request, state).await?));
+    let server = state.server_for(request, &after, limits.time).await?;
     let is_chunked = request.version() >= Version::HTTP_11;
     let ran = RanStatement::of(statement, &bound, period.as_ref());
-    let streamed =
-        StreamedRequest { format, writer, statement: bound, time_zone, tenant, limits, limit, is_chunked, permit };
-    let streamed = respond_streamed(request, state, &definition.metric.metric_id, streamed).await;
+    let streamed = StreamedRequest {
+        format,
+        writer,
+        statement: bound,
+        time_zone,
+        tenant,
+        limits,
+        limit,
+        is_chunked,
+        server,
+        permit,
+    };
+    let streamed = respond_streamed(request, &definition.metric.metric_id, streamed).await;
     streamed.map_err(|error| run_problem(error, statement, &ran, request))
 }
 

@@ -28,7 +28,10 @@ problems!(
             status = OK,
             description = "The definition after the change.",
             body = DefinitionResponse,
-            headers(("ETag" = String, description = "The definition's version, for `If-Match`."))
+            headers(
+                ("ETag" = String, description = "The definition's version, for `If-Match`."),
+                ("Metricd-LSN" = String, description = "If the server reads from replicas: the position of the change, for `Metricd-After`."),
+            )
         ),
         RestoreMetricProblems,
     )
@@ -41,6 +44,7 @@ pub(in crate::routes) async fn restore_metric(
     QueryString::parse(request.query_string()).finish()?;
     let id = metric_id(&request, &path)?;
     let restored = change(&request, &state, &id, ServiceState::Any, async |_| Ok(MetricChange::Restore)).await?;
+    state.note_position(&request).await;
     // Its tables may have changed meanwhile.
     Ok(respond(HttpResponse::Ok(), &state.with_current_contract(restored).await))
 }

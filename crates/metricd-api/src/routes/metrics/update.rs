@@ -35,7 +35,10 @@ problems!(
             status = OK,
             description = "The definition after the change.",
             body = DefinitionResponse,
-            headers(("ETag" = String, description = "The definition's version, for `If-Match`."))
+            headers(
+                ("ETag" = String, description = "The definition's version, for `If-Match`."),
+                ("Metricd-LSN" = String, description = "If the server reads from replicas: the position of the change, for `Metricd-After`."),
+            )
         ),
         UpdateMetricProblems,
     )
@@ -62,5 +65,6 @@ pub(in crate::routes) async fn update_metric(
         Ok(MetricChange::Content(Box::new(content)))
     })
     .await?;
+    state.note_position(&request).await;
     Ok(respond(HttpResponse::Ok(), &state.with_current_contract(definition).await))
 }
