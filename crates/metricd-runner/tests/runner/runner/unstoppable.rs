@@ -13,9 +13,33 @@ use tokio_postgres::Client;
 use super::snapshot_batch::run_batch;
 use super::{rows, run, until_running};
 
-/// Computes without a look for interrupts, for longer than the limits and the bounds of stopping are together.
-const SLOW: &str = "SELECT path(polygon(n, circle '<(0,0),1>')) <-> path(polygon(n, circle '<(0,0),2>')) AS d
-                    FROM (SELECT 5000 + (random() * 0)::integer AS n) AS s";
+/// How long a statement computes without a check for interrupts: longer than the limits and the bounds of stopping are
+/// together.
+const COMPUTING: Duration = Duration::from_secs(10);
+
+/// How many sides two polygons have whose comparison takes that long. Builds of PostgreSQL differ by a factor.
+async fn sides(client: &Client) -> Result<u32> {
+    let mut quickest = Duration::MAX;
+    for _ in 0..5 {
+        let began = Instant::now();
+        client.batch_execute(&compared("100 + (random() * 0)::integer")).await?;
+        quickest = quickest.min(began.elapsed());
+    }
+    // Each side of the one is compared with each of the other.
+    let squared = 100 * 100 * COMPUTING.as_micros() / quickest.as_micros();
+    Ok(u32::try_from(squared.isqrt())?)
+}
+
+fn compared(sides: &str) -> String {
+    format!(
+        "SELECT path(polygon(n, circle '<(0,0),1>')) <-> path(polygon(n, circle '<(0,0),2>')) AS d FROM (SELECT {sides} AS n) AS s"
+    )
+}
+
+/// A statement that computes that long.
+async fn slow(client: &Client) -> Result<String> {
+    Ok(compared(&format!("{} + (random() * 0)::integer", sides(client).await?)))
+}
 
 fn limits() -> RunLimits {
     RunLimits { time: Duration::from_millis(300), ..RunLimits::default() }
@@ -55,7 +79,8 @@ async fn until_none_is_stuck(runner: &PgRunner) -> Result<()> {
 async fn a_statement_that_does_not_stop_keeps_its_connection_and_permit_and_is_not_run_twice() -> Result<()> {
     let (_database, client, runner) = runner(2).await?;
     let held = Arc::new(());
-    let (statement, mut sink) = (bound(SLOW)?, JsonRows::default());
+    let slow = slow(&client).await?;
+    let (statement, mut sink) = (bound(&slow)?, JsonRows::default());
     let permit = Permit::new(Arc::clone(&held));
     let began = Instant::now();
     let outcome = runner.run(&statement, None, limits(), permit, &mut sink).await;
@@ -64,7 +89,7 @@ async fn a_statement_that_does_not_stop_keeps_its_connection_and_permit_and_is_n
     assert_eq!((runner.stuck_connections(), Arc::strong_count(&held)), (1, 2));
 
     let again = Instant::now();
-    let outcome = run(&runner, SLOW, limits()).await;
+    let outcome = run(&runner, &slow, limits()).await;
     assert!(matches!(outcome, Err(RunError::Quarantined)), "{outcome:?}");
     assert!(again.elapsed() < Duration::from_millis(100), "at once");
     assert_eq!(computing(&client).await?, 1, "it is not run twice");
@@ -73,7 +98,7 @@ async fn a_statement_that_does_not_stop_keeps_its_connection_and_permit_and_is_n
 
     until_none_is_stuck(&runner).await?;
     assert_eq!((computing(&client).await?, Arc::strong_count(&held)), (0, 1));
-    let outcome = run(&runner, SLOW, limits()).await;
+    let outcome = run(&runner, &slow, limits()).await;
     assert!(matches!(outcome, Err(RunError::NotStopped { .. })), "it is run again: {outcome:?}");
     until_none_is_stuck(&runner).await
 }
@@ -81,8 +106,8 @@ async fn a_statement_that_does_not_stop_keeps_its_connection_and_permit_and_is_n
 #[tokio::test]
 async fn a_statement_whose_caller_has_gone_is_quarantined_too() -> Result<()> {
     let (_database, client, runner) = runner(1).await?;
-    let waiting = runner.clone();
-    let task = tokio::spawn(async move { run(&waiting, SLOW, RunLimits::default()).await.map(|_| ()) });
+    let (waiting, slow) = (runner.clone(), slow(&client).await?);
+    let task = tokio::spawn(async move { run(&waiting, &slow, RunLimits::default()).await.map(|_| ()) });
     let deadline = Instant::now() + Duration::from_secs(10);
     while computing(&client).await? == 0 {
         ensure!(Instant::now() < deadline, "it does not run");
@@ -110,7 +135,8 @@ async fn a_statement_whose_caller_has_gone_is_quarantined_too() -> Result<()> {
 #[tokio::test]
 async fn the_statement_of_a_snapshot_batch_that_does_not_stop_is_identified() -> Result<()> {
     let (_database, client, runner) = runner(2).await?;
-    let asked = [("SELECT 1 AS a", limits()), (SLOW, limits()), ("SELECT 2 AS b", limits())];
+    let slow = slow(&client).await?;
+    let asked = [("SELECT 1 AS a", limits()), (slow.as_str(), limits()), ("SELECT 2 AS b", limits())];
     let first = run_batch(&runner, &asked, Duration::from_secs(5)).await?;
     assert!(matches!(first[1], Err(RunError::NotStopped { .. })), "{first:?}");
     assert_eq!((runner.stuck_connections(), computing(&client).await?), (1, 1));
@@ -122,16 +148,19 @@ async fn the_statement_of_a_snapshot_batch_that_does_not_stop_is_identified() ->
 }
 
 /// The planner computes what is constant.
-fn planned(radius: u32) -> String {
-    format!("SELECT path(polygon(3000, circle '<(0,0),1>')) <-> path(polygon(3000, circle '<(0,0),{radius}>')) AS d")
+fn planned(sides: u32, radius: u32) -> String {
+    format!(
+        "SELECT path(polygon({sides}, circle '<(0,0),1>')) <-> path(polygon({sides}, circle '<(0,0),{radius}>')) AS d"
+    )
 }
 
 #[tokio::test]
 async fn statements_that_are_held_to_their_contracts_leave_connections_to_others() -> Result<()> {
-    let (_database, _client, runner) = runner(4).await?;
-    let first = runner.verify(&bound(&planned(4))?, None).await;
+    let (_database, client, runner) = runner(4).await?;
+    let sides = sides(&client).await?;
+    let first = runner.verify(&bound(&planned(sides, 4))?, None).await;
     assert!(matches!(first, Err(RunError::Unavailable(_))), "{first:?}");
-    let second = runner.verify(&bound(&planned(5))?, None).await;
+    let second = runner.verify(&bound(&planned(sides, 5))?, None).await;
     assert!(matches!(second, Err(RunError::TableLocked)), "{second:?}");
     assert_eq!(rows(&runner, "SELECT 1 AS one").await?, r#"[{"one":1}]"#);
     let deadline = Instant::now() + Duration::from_secs(120);
@@ -143,8 +172,9 @@ async fn statements_that_are_held_to_their_contracts_leave_connections_to_others
 
 #[tokio::test]
 async fn each_connection_whose_statement_does_not_stop_keeps_a_permit_of_its_own() -> Result<()> {
-    let (_database, _client, runner) = runner(4).await?;
-    let statements = [bound(&planned(2))?, bound(&planned(3))?, bound("SELECT 1 AS one")?];
+    let (_database, client, runner) = runner(4).await?;
+    let sides = sides(&client).await?;
+    let statements = [bound(&planned(sides, 2))?, bound(&planned(sides, 3))?, bound("SELECT 1 AS one")?];
     let mut sinks = [JsonRows::default(), JsonRows::default(), JsonRows::default()];
     let runs = statements.iter().zip(&mut sinks);
     let runs = runs.map(|(statement, sink)| SnapshotRun { statement, limits: limits(), sink }).collect();
@@ -174,13 +204,16 @@ async fn a_batched_statement_that_does_not_stop_is_identified_and_not_run_twice(
     // What the statements cost has to be known.
     let other = "SELECT count(*) AS n FROM metrics";
     rows(&runner, other).await?;
-    let sized = "SELECT path(polygon(n, circle '<(0,0),1>')) <-> path(polygon(n, circle '<(0,0),2>')) AS d
-                 FROM (SELECT count(*)::integer * 5000 + 2 AS n FROM metrics WHERE parts_flagged = 1) AS s";
-    rows(&runner, sized).await?;
+    let sides = sides(&client).await?;
+    let sized = format!(
+        "SELECT path(polygon(n, circle '<(0,0),1>')) <-> path(polygon(n, circle '<(0,0),2>')) AS d
+         FROM (SELECT count(*)::integer * {sides} + 2 AS n FROM metrics WHERE parts_flagged = 1) AS s"
+    );
+    rows(&runner, &sized).await?;
     client
         .batch_execute("INSERT INTO warehouse.metrics (id, date, parts_flagged) VALUES ('q', '2025-06-01', 1)")
         .await?;
-    let slow = run(&runner, sized, limits());
+    let slow = run(&runner, &sized, limits());
     let (slow, a, b) = tokio::join!(slow, quick(other), quick(other));
     assert!(matches!(slow, Err(RunError::NotStopped { .. } | RunError::Quarantined)), "{slow:?}");
     assert!(a.is_ok() && b.is_ok(), "{a:?} {b:?}");
