@@ -182,7 +182,7 @@ async fn send_requests(address: String, tenant: &'static str, token: String, cou
                 }
                 drop(response);
                 let read = String::from_utf8_lossy(&read).into_owned();
-                let (complete, _) = read.rsplit_once("\r\n").context("a line")?;
+                let (complete, _) = read.rsplit_once("\r\n").with_context(|| format!("no line: {read}"))?;
                 for line in complete.lines().skip(1) {
                     ensure!(line.split(',').next() == Some(tenant), "{tenant}: {line}");
                     counts.rows.fetch_add(1, Ordering::Relaxed);
