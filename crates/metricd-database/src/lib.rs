@@ -9,7 +9,8 @@
 //!   read.
 //! - [`session_token_option`] gives a session a token by which a connection pooler is detected.
 //! - [`fault_of`] classifies an error of PostgreSQL by its SQLSTATE.
-//! - [`harm_classes`] lists the functions of PostgreSQL that a reader should not be able to call.
+//! - [`harm_classes`] lists the functions of PostgreSQL that a reader should not be able to call, [`harmless_functions`] the
+//!   volatile ones that it may call.
 //!
 //! ```
 //! use metricd_database::DatabaseUrl;
@@ -35,7 +36,7 @@ mod tls;
 pub use data_schemas::{DataSchemas, InvalidDataSchemas};
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use defaults::{ConnectionDefaults, InvalidDefaults};
-pub use harm::{HarmClass, harm_classes, harm_of};
+pub use harm::{HarmClass, UNKNOWN_CLASS, harm_classes, harm_of, harmless_functions};
 pub use identifier::quote_identifier;
 pub use owner_session::OWNER_SETTINGS_SQL;
 pub use session_token::{SESSION_TOKEN, session_token_option};

@@ -140,6 +140,16 @@ pub fn open_classes(reader: &DatabaseUrl) -> Result<Vec<String>, HardeningError>
     Ok(rights::open_classes(&mut connect_as_reader(reader)?)?)
 }
 
+/// The volatile functions of the server that this version of metricd does not know, although PUBLIC may execute them by
+/// default, such as those of a newer version of PostgreSQL. [`harden`] revokes them.
+///
+/// # Errors
+///
+/// [`HardeningError`] if the database cannot be queried.
+pub fn unknown_functions(owner: &DatabaseUrl) -> Result<Vec<String>, HardeningError> {
+    Ok(rights::unknown(&mut connect_as_owner(owner)?)?)
+}
+
 fn plan(connection: &mut PgConnection, direction: Direction) -> Result<HardeningPlan, HardeningError> {
     let rights = match direction {
         Direction::Take => rights::open(connection)?,

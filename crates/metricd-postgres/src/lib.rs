@@ -56,7 +56,7 @@ mod tenant_key;
 pub use connection::{ConnectError, ServerStart, leads_through_pooler, refuse_pooler, server_start};
 pub use hardening::{
     HardeningError, HardeningPlan, Right, harden, hardening_script_elsewhere, open_classes, plan_hardening,
-    plan_undoing, undo_hardening,
+    plan_undoing, undo_hardening, unknown_functions,
 };
 pub use identity::{
     DataPlace, cluster_identifier, data_place, data_place_as_owner, record_data, require_recorded_data,

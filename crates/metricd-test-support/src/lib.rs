@@ -134,6 +134,21 @@ impl TestDatabase {
     }
 }
 
+/// Adds a function to PostgreSQL's own, as a later version may have it. `declaration` is its name in `pg_catalog` with its
+/// arguments and result: `later(integer) RETURNS void`. It is volatile unless that says something else, and must not be
+/// called.
+///
+/// # Errors
+///
+/// If PostgreSQL refuses it.
+pub async fn add_built_in_function(owner: &Client, declaration: &str) -> Result<()> {
+    let create = format!("CREATE FUNCTION pg_catalog.{declaration} LANGUAGE internal AS 'int4abs'");
+    // Built-in objects have lower oids than all others.
+    let oid = "UPDATE pg_proc SET oid = (SELECT max(p.oid)::oid FROM pg_proc AS p WHERE p.oid < 16384)::bigint + 1
+               WHERE oid = (SELECT max(p.oid) FROM pg_proc AS p WHERE p.oid >= 16384)";
+    Ok(owner.batch_execute(&format!("{create}; {oid}")).await?)
+}
+
 /// Starts a cluster and creates the templates.
 fn start() -> Result<Cluster> {
     let cluster = Cluster::ephemeral(&Search::system(env::var_os("PATH")), &[READER])?;

@@ -3,7 +3,7 @@
 use diesel::sql_types::{Array, Bool, Nullable, Text};
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 
-use metricd_database::harm_classes;
+use metricd_database::{UNKNOWN_CLASS, harm_classes, harmless_functions};
 
 /// A privilege of PUBLIC to be revoked, or a revoked one to be granted again.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -28,18 +28,31 @@ pub struct Right {
     pub(super) is_permitted: bool,
 }
 
-/// The listed functions of this server and the database, with the roles that have each privilege. A function with
-/// unchanged privileges has no ACL; `acldefault` gives its defaults.
+/// The functions of this server that are listed or unknown, and the database, with the roles that have each privilege. A
+/// function with unchanged privileges has no ACL; `acldefault` gives its defaults.
+///
+/// A function is unknown if it is built in, volatile, executable by PUBLIC in a new database, and on no list. SQL cannot
+/// call functions of triggers and those with internal arguments, and those of `pg_upgrade` refuse outside of it.
 const GRANTED: &str = "
     WITH listed AS (
         SELECT position, class, entry FROM unnest($1, $2) WITH ORDINALITY AS listed (class, entry, position)
+    ), classified AS (
+        SELECT position, class, pg_proc.* FROM listed JOIN pg_catalog.pg_proc ON proname = split_part(entry, '(', 1)
+        WHERE pronamespace = 'pg_catalog'::regnamespace
+        AND entry IN (proname::text, format('%s(%s)', proname, oidvectortypes(proargtypes)))
+        UNION ALL SELECT cardinality($1) + 1, $3, pg_proc.* FROM pg_catalog.pg_proc
+        WHERE pronamespace = 'pg_catalog'::regnamespace AND oid < 16384 AND provolatile = 'v' AND proname <> ALL ($4)
+        AND NOT EXISTS (
+            SELECT FROM listed WHERE entry IN (proname::text, format('%s(%s)', proname, oidvectortypes(proargtypes)))
+        )
+        AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+        AND 'internal'::regtype <> ALL (proargtypes) AND proname !~ '^binary_upgrade_'
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_init_privs WHERE classoid = 'pg_proc'::regclass AND objoid = pg_proc.oid)
     ), granted AS (
         SELECT position, class, 'EXECUTE' AS privilege, proowner AS owner,
             format('pg_catalog.%I(%s)', proname, oidvectortypes(proargtypes)) AS object,
             coalesce(proacl, acldefault('f', proowner)) AS acl
-        FROM listed JOIN pg_catalog.pg_proc ON proname = split_part(entry, '(', 1)
-        WHERE pronamespace = 'pg_catalog'::regnamespace
-        AND entry IN (proname::text, format('%s(%s)', proname, oidvectortypes(proargtypes)))
+        FROM classified
         UNION ALL SELECT 0, 'temporary', 'TEMPORARY', datdba, 'database', coalesce(datacl, acldefault('d', datdba))
         FROM pg_catalog.pg_database WHERE datname = current_database()
     ), open AS (
@@ -61,6 +74,8 @@ where
     sql_query(format!("{GRANTED} {query}"))
         .bind::<Array<Text>, _>(classes)
         .bind::<Array<Text>, _>(entries)
+        .bind::<Text, _>(UNKNOWN_CLASS)
+        .bind::<Array<Text>, _>(harmless_functions().collect::<Vec<_>>())
         .load(connection)
 }
 
@@ -73,6 +88,17 @@ pub(super) fn any_open(connection: &mut PgConnection) -> QueryResult<bool> {
     }
     let answers: Vec<Answer> = bound("SELECT EXISTS (SELECT FROM open) AS answer", connection)?;
     Ok(answers.iter().any(|answer| answer.answer))
+}
+
+/// The functions that are on no list, whoever may call them now.
+pub(super) fn unknown(connection: &mut PgConnection) -> QueryResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Function {
+        #[diesel(sql_type = Text)]
+        object: String,
+    }
+    let functions: Vec<Function> = bound("SELECT object FROM granted WHERE class = $3 ORDER BY object", connection)?;
+    Ok(functions.into_iter().map(|function| function.object).collect())
 }
 
 /// The privileges of PUBLIC.

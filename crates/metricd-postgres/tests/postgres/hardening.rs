@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use metricd_database::{DataSchemas, DatabaseUrl, harm_classes};
+use metricd_database::{DataSchemas, DatabaseUrl, UNKNOWN_CLASS, harm_classes, harmless_functions};
 use metricd_postgres::{
     HardeningError, HardeningPlan, harden, open_classes, plan_hardening, plan_undoing, undo_hardening,
+    unknown_functions,
 };
-use metricd_test_support::TestDatabase;
+use metricd_test_support::{TestDatabase, add_built_in_function};
 use tokio::task::spawn_blocking;
 use tokio_postgres::Client;
 
@@ -239,35 +240,77 @@ async fn tells_what_is_open_to_the_reader() -> Result<()> {
 /// Whoever brings metricd to a new version of PostgreSQL has to say what its new functions are.
 #[tokio::test]
 async fn every_volatile_function_of_public_is_known_to_do_harm_or_none() -> Result<()> {
-    let client = TestDatabase::unhardened().await?.connect().await?;
-    let callable = client
-        .query(
-            "SELECT proname::text, format('%s(%s)', proname, oidvectortypes(proargtypes)), provolatile = 'v'
-             FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege('public', oid, 'EXECUTE')
-             AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype, 'internal'::regtype,
-                 'language_handler'::regtype, 'fdw_handler'::regtype, 'index_am_handler'::regtype,
-                 'table_am_handler'::regtype, 'tsm_handler'::regtype)
-             AND NOT 'internal'::regtype = ANY (proargtypes) AND proname !~ '^binary_upgrade_'",
-            &[],
-        )
-        .await?;
-    let harmful: BTreeSet<_> = harm_classes().iter().flat_map(|class| class.functions.iter().copied()).collect();
-    let harmless: BTreeSet<_> = include_str!("harmless.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| line.split_once('\t').filter(|(_, reason)| !reason.is_empty()).context(line).map(|(name, _)| name))
-        .collect::<Result<_>>()?;
-    assert!(harmful.is_disjoint(&harmless));
-    let mut found = BTreeSet::new();
-    for row in &callable {
-        let (name, signature, is_volatile): (&str, &str, bool) = (row.get(0), row.get(1), row.get(2));
-        let is_known = harmful.contains(name) || harmful.contains(signature) || harmless.contains(name);
-        assert!(is_known || !is_volatile, "{signature} is neither in functions.txt nor in harmless.txt");
-        found.extend([name, signature]);
+    let database = TestDatabase::unhardened().await?;
+    let owner = database.owner.clone();
+    let unknown = spawn_blocking(move || unknown_functions(&owner)).await??;
+    assert!(unknown.is_empty(), "neither in harm.txt nor in harmless.txt: {}", unknown.join(", "));
+
+    let client = database.connect().await?;
+    let names = "SELECT proname::text, format('%s(%s)', proname, oidvectortypes(proargtypes))
+                 FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace";
+    let rows = client.query(names, &[]).await?;
+    let found: BTreeSet<String> = rows.iter().flat_map(|row| [row.get(0), row.get(1)]).collect();
+    let version = "SELECT current_setting('server_version_num')::integer / 10000";
+    let major: i32 = client.query_one(version, &[]).await?.get(0);
+    let harmful = harm_classes().iter().flat_map(|class| class.functions.iter().copied());
+    let missing: BTreeSet<_> = harmful.chain(harmless_functions()).filter(|name| !found.contains(*name)).collect();
+    let later = SINCE.iter().filter(|(since, _)| major < *since).flat_map(|(_, names)| names.split_whitespace());
+    let earlier = UNTIL.iter().filter(|(until, _)| major > *until).flat_map(|(_, names)| names.split_whitespace());
+    assert_eq!(missing, later.chain(earlier).collect(), "PostgreSQL {major}");
+    Ok(())
+}
+
+/// The listed functions that PostgreSQL 15 does not have, by the version that has added them.
+const SINCE: &[(i32, &str)] = &[
+    (
+        16,
+        "array_sample array_shuffle pg_stat_get_backend_subxact pg_stat_get_io pg_stat_get_xact_tuples_newpage_updated \
+         random_normal",
+    ),
+    (
+        17,
+        "pg_available_wal_summaries pg_get_wait_events pg_get_wal_summarizer_state pg_sync_replication_slots \
+         pg_wal_summary_contents",
+    ),
+    (
+        18,
+        "pg_clear_attribute_stats pg_clear_relation_stats pg_get_loaded_modules pg_get_sequence_data \
+         pg_restore_attribute_stats pg_restore_relation_stats pg_stat_get_backend_io pg_stat_get_backend_wal uuidv4 uuidv7",
+    ),
+];
+
+/// The listed functions that PostgreSQL 18 does not have, by the last version that has them.
+const UNTIL: &[(i32, &str)] = &[(16, "pg_read_file_old pg_rotate_logfile_old")];
+
+#[tokio::test]
+async fn a_volatile_function_that_is_not_known_is_revoked() -> Result<()> {
+    let database = TestDatabase::unhardened().await?;
+    let client = database.connect().await?;
+    for declaration in
+        ["later(integer, text) RETURNS void", "steady(integer) RETURNS integer STABLE", "closed() RETURNS void"]
+    {
+        add_built_in_function(&client, declaration).await?;
     }
-    // What this version does not have has come with a later one, or is misspelled.
-    let later = ["pg_stat_get_backend_io", "pg_stat_get_backend_subxact", "pg_stat_get_backend_wal"];
-    let missing: Vec<_> = harmful.iter().filter(|name| !found.contains(**name) && !later.contains(name)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    // PostgreSQL itself has revoked this one from PUBLIC, and this database has granted it again.
+    let revoked = "INSERT INTO pg_init_privs SELECT 'pg_catalog.closed'::regproc, 'pg_proc'::regclass, 0, 'i', '{}'";
+    client.batch_execute(revoked).await?;
+    let before = rights(&client).await?;
+    let later = "pg_catalog.later(integer, text)".to_owned();
+    let (owner, reader) = (database.owner.clone(), database.reader.clone());
+    let unknown = async || -> Result<_> {
+        let owner = owner.clone();
+        Ok(spawn_blocking(move || unknown_functions(&owner)).await??)
+    };
+    assert_eq!(unknown().await?, std::slice::from_ref(&later));
+    let open = spawn_blocking(move || open_classes(&reader)).await??;
+    assert_eq!(open.last().map(String::as_str), Some(UNKNOWN_CLASS));
+    let taken = as_role(&database.owner, harden).await??;
+    let last = taken.rights.last().context("rights")?;
+    assert_eq!((last.class.as_str(), &last.object), (UNKNOWN_CLASS, &later));
+    let may_execute = "SELECT has_function_privilege('metricd_reader', 'pg_catalog.later(integer, text)', 'EXECUTE')";
+    assert!(!client.query_one(may_execute, &[]).await?.get::<_, bool>(0));
+    assert_eq!(unknown().await?, [later], "it stays unknown");
+    as_role(&database.owner, undo_hardening).await??;
+    assert_eq!(rights(&client).await?, before);
     Ok(())
 }
