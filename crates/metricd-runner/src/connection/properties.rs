@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metricd_database::{DataSchemas, harm_classes};
+use metricd_database::{DataSchemas, harm_classes, harmless_functions};
 use metricd_domain::TimeZone;
 use uuid::Uuid;
 
@@ -13,24 +13,30 @@ use crate::transaction::{BEGIN_SQL, CLEANUP_SQL};
 
 /// Reads, in this order:
 ///
-/// 1. Whether the role is side-effect free in a SELECT: it may call none of the functions that hardening revokes, and
-///    no volatile function that is not built in, such as an extension's function that changes a setting. Functions in
-///    schemas without USAGE count as well, since a view may call them; those of the schema `tenancy` are the runner's
-///    own.
+/// 1. Whether the role is side-effect free in a SELECT: it may call none of the functions that hardening revokes, and no
+///    volatile function but the harmless ones of PostgreSQL: not one of a newer version, nor one of an extension that
+///    changes a setting. Functions in schemas without USAGE count as well, since a view may call them; those of the
+///    schema `tenancy` are the runner's own. SQL cannot call functions of triggers and those with internal arguments.
 /// 2. The statement timeout.
 /// 3. The process id of the backend.
 /// 4. Whether no callable function is SECURITY DEFINER. One that is declared stable could change a setting for the
 ///    rest of the transaction.
 /// 5. The token with which the session began.
 pub(super) const SESSION_PROPERTIES_SQL: &str = "
-    WITH harmful AS MATERIALIZED (SELECT pg_catalog.string_to_array($1::text, E'\\n') AS names)
+    WITH listed AS MATERIALIZED (
+        SELECT pg_catalog.string_to_array(pg_catalog.split_part($1::text, E'\\n\\n', 1), E'\\n') AS harmful,
+            pg_catalog.string_to_array(pg_catalog.split_part($1::text, E'\\n\\n', 2), E'\\n') AS harmless
+    )
     SELECT (NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc p, harmful
+        SELECT FROM pg_catalog.pg_proc p, listed
         WHERE (p.pronamespace = 'pg_catalog'::regnamespace::oid AND (
-                   p.proname = ANY (names) OR pg_catalog.format('%s(%s)', p.proname, pg_catalog.oidvectortypes(p.proargtypes)) = ANY (names))
-               OR p.pronamespace NOT IN ('pg_catalog'::regnamespace::oid, 'information_schema'::regnamespace::oid)
-                  AND p.pronamespace IS DISTINCT FROM pg_catalog.to_regnamespace('tenancy')::oid
-                  AND p.provolatile = 'v' AND p.prorettype NOT IN ('trigger'::regtype::oid, 'event_trigger'::regtype::oid))
+                   p.proname = ANY (harmful) OR pg_catalog.format('%s(%s)', p.proname, pg_catalog.oidvectortypes(p.proargtypes)) = ANY (harmful))
+               OR p.provolatile = 'v' AND p.prorettype NOT IN ('trigger'::regtype::oid, 'event_trigger'::regtype::oid)
+                  AND NOT (p.pronamespace = 'pg_catalog'::regnamespace::oid AND (
+                      p.proname = ANY (harmless) OR 'internal'::regtype::oid = ANY (p.proargtypes)
+                      OR p.proname ~ '^binary_upgrade_'::text))
+                  AND p.pronamespace <> 'information_schema'::regnamespace::oid
+                  AND p.pronamespace IS DISTINCT FROM pg_catalog.to_regnamespace('tenancy')::oid)
         AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
     ) AND pg_catalog.current_setting('transaction_read_only') = 'on')::text,
     (extract(epoch FROM pg_catalog.current_setting('statement_timeout')::interval) * 1000::numeric)::bigint::text,
@@ -67,7 +73,9 @@ impl SessionProperties {
         (schemas, time_zone): (&DataSchemas, &TimeZone),
     ) -> Result<Self, SessionError> {
         let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
-        let row = session.row(&[], SESSION_PROPERTIES_SQL, &harmful.join("\n")).await?;
+        let harmless: Vec<_> = harmless_functions().collect();
+        let listed = format!("{}\n\n{}", harmful.join("\n"), harmless.join("\n"));
+        let row = session.row(&[], SESSION_PROPERTIES_SQL, &listed).await?;
         let column = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
         // A pooler invents the process id of the login, and drops the options or forwards those of another client.
         // One sign suffices.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use metricd_database::DatabaseUrl;
 use metricd_execution::{MetricRunner, RunError};
 use metricd_runner::{PgRunner, RunnerConfig};
-use metricd_test_support::TestDatabase;
+use metricd_test_support::{TestDatabase, add_built_in_function};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_postgres::Client;
@@ -69,6 +69,23 @@ async fn a_statement_is_sent_alone_where_the_reader_can_leave_nothing_behind() -
         client.batch_execute(right).await?;
         assert!(!is_alone(&client, &PgRunner::new(&database.reader, config.clone())?).await?, "{right}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_volatile_function_of_postgresql_that_is_not_known_counts_as_harmful() -> Result<()> {
+    let config = RunnerConfig { max_connections: 1, ..RunnerConfig::default() };
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    add_built_in_function(&client, "later(integer) RETURNS void").await?;
+    assert!(!is_alone(&client, &PgRunner::new(&database.reader, config.clone())?).await?, "the server is newer");
+    client.batch_execute("DROP FUNCTION pg_catalog.later").await?;
+    // Extensions may have functions there, too.
+    let extension = "CREATE FUNCTION pg_catalog.extended() RETURNS integer LANGUAGE sql VOLATILE AS 'SELECT 1'";
+    client.batch_execute(extension).await?;
+    assert!(!is_alone(&client, &PgRunner::new(&database.reader, config.clone())?).await?, "{extension}");
+    client.batch_execute("REVOKE EXECUTE ON FUNCTION pg_catalog.extended FROM PUBLIC").await?;
+    assert!(is_alone(&client, &PgRunner::new(&database.reader, config)?).await?);
     Ok(())
 }
 
