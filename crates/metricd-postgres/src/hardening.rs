@@ -141,13 +141,13 @@ pub fn open_classes(reader: &DatabaseUrl) -> Result<Vec<String>, HardeningError>
 }
 
 /// The volatile functions of the server that this version of metricd does not know, although PUBLIC may execute them by
-/// default, such as those of a newer version of PostgreSQL. [`harden`] revokes them.
+/// default, such as those of a newer version of PostgreSQL. [`harden`] revokes them. Any role may call it.
 ///
 /// # Errors
 ///
 /// [`HardeningError`] if the database cannot be queried.
-pub fn unknown_functions(owner: &DatabaseUrl) -> Result<Vec<String>, HardeningError> {
-    Ok(rights::unknown(&mut connect_as_owner(owner)?)?)
+pub fn unknown_functions(url: &DatabaseUrl) -> Result<Vec<String>, HardeningError> {
+    Ok(rights::unknown(&mut connect_as_reader(url)?)?)
 }
 
 fn plan(connection: &mut PgConnection, direction: Direction) -> Result<HardeningPlan, HardeningError> {

@@ -15,7 +15,7 @@ use metricd_postgres::{
     DataPlace, ReaderError, ReaderLimits, ServerFacts, ServerStart, check_data_schemas, check_reader,
     check_reader_elsewhere, create_database, data_place, data_place_as_owner, harden, leads_through_pooler, migrate,
     open_classes, pending_migrations, prepare_reader, reader_notices, reader_notices_elsewhere, refuse_pooler,
-    require_recorded_data, server_start, survey_as_reader, survey_server,
+    require_recorded_data, server_start, survey_as_reader, survey_server, unknown_functions,
 };
 use metricd_runner::PgResolver;
 
@@ -33,6 +33,9 @@ const MIN_MAJOR: i32 = 15;
 
 /// The newest version of PostgreSQL that the rules for SQL, functions and privileges consider.
 const NEWEST_KNOWN_MAJOR: i32 = 18;
+
+/// How many functions the warning about a newer version names.
+const MAX_NAMED_FUNCTIONS: usize = 20;
 
 /// How much the reader's `statement_timeout` exceeds metricd's time limit, so that metricd ends a statement and reports why.
 const STATEMENT_TIMEOUT_MARGIN: Duration = Duration::from_secs(1);
@@ -197,7 +200,7 @@ impl Database {
         let owner = DatabaseUrl::parse(connection.owner_url(DATABASE)?)?;
         let reader = DatabaseUrl::parse(connection.url(READER, DATABASE)?)?;
         create_database(&owner)?;
-        warn_of_newer(survey_server(&owner)?.major);
+        warn_of_newer(&owner, survey_server(&owner)?.major)?;
         migrate(&owner)?;
         // No other program uses a private database, so none needs the revoked privileges.
         harden(&owner)?;
@@ -317,7 +320,7 @@ pub(crate) fn check_elsewhere(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas
     if let Some(refusal) = refuse_data_server(reader, &server) {
         bail!(refusal);
     }
-    warn_of_newer(server.major);
+    warn_of_newer(reader, server.major)?;
     Ok(check_reader_elsewhere(owner, reader, schemas)?)
 }
 
@@ -345,8 +348,7 @@ pub(crate) fn require_server(owner: &DatabaseUrl) -> Result<()> {
     if let Some(refusal) = refuse_server(owner, &server) {
         bail!(refusal);
     }
-    warn_of_newer(server.major);
-    Ok(())
+    warn_of_newer(owner, server.major)
 }
 
 /// Why metricd cannot use the server or the database for its catalog.
@@ -379,20 +381,38 @@ fn refuse_encoding(ServerFacts { encoding, database, .. }: &ServerFacts) -> Opti
     })
 }
 
-fn warn_of_newer(major: i32) {
-    if let Some(warning) = newer_version(major) {
+fn warn_of_newer(url: &DatabaseUrl, major: i32) -> Result<()> {
+    if let Some(warning) = newer_version(url, major)? {
         log::warn!("{warning}");
     }
+    Ok(())
 }
 
-/// The warning about a version that this program does not know.
-pub(crate) fn newer_version(major: i32) -> Option<String> {
-    (major > NEWEST_KNOWN_MAJOR).then(|| {
-        format!(
-            "PostgreSQL {major} is newer than this version of metricd, which knows {MIN_MAJOR} to {NEWEST_KNOWN_MAJOR}: the \
-             rules for stored SQL and the hardening may lack what it has added"
-        )
-    })
+/// The warning about a version that this program does not know, with what nobody has reviewed there.
+pub(crate) fn newer_version(url: &DatabaseUrl, major: i32) -> Result<Option<String>> {
+    if major <= NEWEST_KNOWN_MAJOR {
+        return Ok(None);
+    }
+    Ok(Some(describe_newer(major, &unknown_functions(url)?)))
+}
+
+fn describe_newer(major: i32, unknown: &[String]) -> String {
+    let names: Vec<_> =
+        unknown.iter().take(MAX_NAMED_FUNCTIONS).map(|function| function.trim_start_matches("pg_catalog.")).collect();
+    let more = match unknown.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let volatile = if names.is_empty() {
+        "it has no new volatile functions".to_owned()
+    } else {
+        format!("hardening revokes its new volatile functions from PUBLIC: {}{more}", names.join(", "))
+    };
+    format!(
+        "PostgreSQL {major} is newer than this version of metricd, which knows {MIN_MAJOR} to {NEWEST_KNOWN_MAJOR}. Stored SQL may \
+         not name its new functions and types. Not reviewed are its new operators, casts and overloads, which stored SQL may \
+         use unless they are volatile, and its new functions in views; {volatile}"
+    )
 }
 
 pub(crate) fn require_schema(owner: &DatabaseUrl) -> Result<()> {
@@ -400,4 +420,22 @@ pub(crate) fn require_schema(owner: &DatabaseUrl) -> Result<()> {
     let pending = pending_migrations(owner)?;
     ensure!(pending == 0, "the database {owner} lacks {pending} migrations: run `metricd migrate`");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_warning_about_a_newer_version_names_the_volatile_functions() {
+        let newer = NEWEST_KNOWN_MAJOR + 1;
+        let unknown: Vec<_> =
+            (1..=MAX_NAMED_FUNCTIONS + 2).map(|number| format!("pg_catalog.later_{number}(integer)")).collect();
+        let warning = describe_newer(newer, &unknown[..1]);
+        assert!(warning.starts_with(&format!("PostgreSQL {newer} is newer")), "{warning}");
+        assert!(warning.ends_with("from PUBLIC: later_1(integer)"), "{warning}");
+        let warning = describe_newer(newer, &unknown);
+        assert!(warning.contains(&format!("later_{MAX_NAMED_FUNCTIONS}(integer) and 2 more")), "{warning}");
+        assert!(describe_newer(newer, &[]).ends_with("it has no new volatile functions"));
+    }
 }

@@ -140,8 +140,8 @@ impl Page {
         if missing.is_empty() {
             missing.extend(require_recorded_data(owner, Some(reader)).err().map(|error| error.to_string()));
         }
-        notes.extend(newer_version(server.major));
         if let Ok((data, found)) = &data {
+            notes.extend(newer_version(reader, data.major)?);
             self.describe("Data", reader, data);
             self.list(found, schemas);
             notes.extend(other_schemas(found, schemas));
@@ -226,7 +226,7 @@ impl Page {
             }
         }
         missing.splice(0..0, refusal);
-        notes.extend(newer_version(server.major));
+        notes.extend(newer_version(owner, server.major)?);
         notes.extend(other_schemas(found, schemas));
         let ServerFacts { role, database, .. } = server;
         let place =
