@@ -44,7 +44,7 @@ async fn warehouse() -> Result<TestDatabase> {
     Ok(database)
 }
 
-async fn validator(database: &TestDatabase) -> Result<Arc<SqlValidator>> {
+pub(crate) async fn validator(database: &TestDatabase) -> Result<Arc<SqlValidator>> {
     let resolver = Arc::new(PgResolver::new(&database.owner, &DataSchemas::default()));
     Ok(Arc::new(SqlValidator::new(resolver, &BTreeSet::new()).await?))
 }
@@ -66,7 +66,7 @@ async fn validated(
     }
 }
 
-async fn plain(validator: &Arc<SqlValidator>, sql: &str) -> Result<Result<Contract, Vec<Finding>>> {
+pub(crate) async fn plain(validator: &Arc<SqlValidator>, sql: &str) -> Result<Result<Contract, Vec<Finding>>> {
     validated(validator, sql, Vec::new(), None).await
 }
 
