@@ -48,9 +48,12 @@ doc:
 test-german:
     METRICD_TEST_LC_MESSAGES=de_DE.UTF-8 cargo test --workspace
 
-# Run the adapters' tests of validating SQL, functions and rights against the newest PostgreSQL that is supported
-test-newest:
-    .ci/postgres-version 18 cargo test --workspace --test postgres --test runner -- functions:: hardening:: validate:: periods:: reader:: schema:: types:: runner::changing::
+# The tests whose outcome may depend on the version of PostgreSQL: its catalogs, how it resolves SQL, the private cluster.
+version_tests := "check:: contracts:: data_schemas:: existing_database:: external_database:: functions:: hardening:: periods:: private:: reader:: runner::changing:: sandbox:: schema:: types:: validate::"
+
+# Run the tests that may depend on the version of PostgreSQL on other versions than the installed one
+test-versions *VERSIONS="16 17 18":
+    for version in {{VERSIONS}}; do .ci/postgres-version $version cargo test --workspace --no-fail-fast --test postgres --test runner --test system -- {{version_tests}}; done
 
 # Run README's quick start and its requests
 quick-start:
@@ -89,7 +92,7 @@ ci:
     #!/usr/bin/env bash
     set -euo pipefail
     times=
-    for recipe in fmt-check dependency-rules deny clippy doc test-german test-newest quick-start pooler openapi schema; do
+    for recipe in fmt-check dependency-rules deny clippy doc test-german test-versions quick-start pooler openapi schema; do
         printf '\n== %s\n' "$recipe"
         began=$SECONDS
         {{just_executable()}} "$recipe"
