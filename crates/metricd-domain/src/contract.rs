@@ -231,6 +231,7 @@ pub struct ContractParameter {
 /// A table or a view that the SQL reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
 pub struct ContractTable {
     /// The schema.
     pub schema: String,
@@ -245,6 +246,14 @@ pub struct ContractTable {
     pub columns: Vec<String>,
     /// The columns of type `date` or timestamp, whether the SQL reads them or not, in the order of the table.
     pub time_columns: Vec<ContractColumn>,
+}
+
+impl ContractTable {
+    /// Makes a visible table of which no column is read, without time columns.
+    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+        let (schema, name) = (schema.into(), name.into());
+        Self { schema, name, is_visible: true, columns: Vec::new(), time_columns: Vec::new() }
+    }
 }
 
 /// Contracts that were stored before there was more than one schema do not say so.
@@ -283,13 +292,8 @@ mod tests {
     }
 
     pub(super) fn table(name: &str, time_columns: &[&str]) -> ContractTable {
-        ContractTable {
-            schema: "warehouse".into(),
-            name: name.into(),
-            is_visible: true,
-            columns: Vec::new(),
-            time_columns: time_columns.iter().map(|name| column(name, "date")).collect(),
-        }
+        let time_columns = time_columns.iter().map(|name| column(name, "date")).collect();
+        ContractTable { time_columns, ..ContractTable::new("warehouse", name) }
     }
 
     #[test]

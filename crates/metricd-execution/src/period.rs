@@ -278,13 +278,8 @@ mod tests {
         let rows_of_bare_name = format!("(SELECT * FROM \"orders\" WHERE {})", inside("day", Clock::Utc));
         let sql = "SELECT sales.orders.*, shop.orders.* FROM orders o, sales.orders, shop.orders";
         for (is_visible, first) in [(true, rows_of_bare_name), (false, "orders".to_owned())] {
-            let read = ContractTable {
-                schema: "sales".into(),
-                name: "orders".into(),
-                is_visible,
-                columns: Vec::new(),
-                time_columns: Vec::new(),
-            };
+            let mut read = ContractTable::new("sales", "orders");
+            read.is_visible = is_visible;
             // Any column may be read.
             let sql = format!("{sql} NATURAL JOIN x");
             let narrowed = super::narrowed(&parse(&sql), &source, &[read], Clock::Utc).unwrap();

@@ -50,13 +50,9 @@ async fn app() -> Result<TestApp> {
         column: "placed".into(),
         type_name: "date".into(),
     };
-    let orders = ContractTable {
-        schema: "warehouse".into(),
-        name: "orders".into(),
-        is_visible: true,
-        columns: vec!["placed".into()],
-        time_columns: vec![column("placed", "date")],
-    };
+    let mut orders = ContractTable::new("warehouse", "orders");
+    orders.columns = vec!["placed".into()];
+    orders.time_columns = vec![column("placed", "date")];
     let narrowed = Contract::new(ContractParts {
         columns: vec![column("count", "bigint")],
         tables: vec![orders],

@@ -185,13 +185,7 @@ mod tests {
 
     fn table(schema: &str, name: &str, columns: &[&str]) -> ContractTable {
         let column = |name: &&str| ContractColumn::new(*name, "date");
-        ContractTable {
-            schema: schema.to_owned(),
-            name: name.to_owned(),
-            is_visible: true,
-            columns: Vec::new(),
-            time_columns: columns.iter().map(column).collect(),
-        }
+        ContractTable { time_columns: columns.iter().map(column).collect(), ..ContractTable::new(schema, name) }
     }
 
     #[test]

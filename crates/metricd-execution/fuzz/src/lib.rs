@@ -36,14 +36,8 @@ pub fn check_input(bytes: &[u8]) {
 
 /// Binds a value to each parameter, with a period and without.
 fn run(sql: &SqlText, statement: &Statement) {
-    let time_columns = vec![ContractColumn::new("date", "date")];
-    let table = ContractTable {
-        schema: "warehouse".into(),
-        name: "metrics".into(),
-        is_visible: true,
-        columns: Vec::new(),
-        time_columns,
-    };
+    let mut table = ContractTable::new("warehouse", "metrics");
+    table.time_columns = vec![ContractColumn::new("date", "date")];
     let period = Period::Narrowed(PeriodSource {
         schema: "warehouse".into(),
         table: "metrics".into(),

@@ -35,14 +35,10 @@ fn refused(message: &str, character: Option<usize>) -> ResolveError {
 }
 
 fn metrics() -> ContractTable {
-    let column = ContractColumn::new("date", "date");
-    ContractTable {
-        schema: "warehouse".into(),
-        name: "metrics".into(),
-        is_visible: true,
-        columns: vec!["date".into()],
-        time_columns: vec![column],
-    }
+    let mut metrics = ContractTable::new("warehouse", "metrics");
+    metrics.columns = vec!["date".into()];
+    metrics.time_columns = vec![ContractColumn::new("date", "date")];
+    metrics
 }
 
 #[tokio::test]
@@ -107,7 +103,7 @@ async fn the_resolved_query_is_checked_too() {
             ..function("public", "odd_cmp", true, false, false)
         },
     ];
-    let foreign = ContractTable { schema: "catalog".into(), name: "queries".into(), ..metrics() };
+    let foreign = ContractTable::new("catalog", "queries");
     let forbidden_constructs = vec!["xml".to_owned()];
     let resolution =
         Resolution { functions, forbidden_constructs, tables: vec![metrics(), foreign], ..Resolution::default() };

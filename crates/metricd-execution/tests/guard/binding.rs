@@ -16,9 +16,10 @@ fn parts(period: Period) -> ContractParts {
     let (mut columns, mut tables) = (Vec::new(), Vec::new());
     match &period {
         Period::Narrowed(source) => {
-            let time_columns = vec![ContractColumn::new(&source.column, &source.type_name)];
-            let (schema, name) = ("warehouse".to_owned(), source.table.clone());
-            tables.push(ContractTable { schema, name, is_visible: true, columns: vec!["id".to_owned()], time_columns });
+            let mut table = ContractTable::new("warehouse", &source.table);
+            table.columns = vec!["id".to_owned()];
+            table.time_columns = vec![ContractColumn::new(&source.column, &source.type_name)];
+            tables.push(table);
         }
         Period::Result(column) => columns.push(ContractColumn::new(&column.column, &column.type_name)),
         Period::Bound | Period::Unsupported { .. } => {}

@@ -18,14 +18,8 @@ fn check_text(sql: &str) {
     let _ = check(sql);
     let Ok(sql) = SqlText::parse(sql) else { return };
     let Ok(statement) = Statement::parse(&sql) else { return };
-    let time_columns = vec![ContractColumn::new("date", "date")];
-    let table = ContractTable {
-        schema: "warehouse".into(),
-        name: "a".into(),
-        is_visible: true,
-        columns: Vec::new(),
-        time_columns,
-    };
+    let mut table = ContractTable::new("warehouse", "a");
+    table.time_columns = vec![ContractColumn::new("date", "date")];
     let period = Period::Narrowed(PeriodSource {
         schema: "warehouse".into(),
         table: "a".into(),

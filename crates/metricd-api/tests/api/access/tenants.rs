@@ -26,13 +26,7 @@ fn token(tenant: &Value) -> Result<String> {
 }
 
 fn contract(tables: &[&str]) -> Result<Contract> {
-    let table = |name: &&str| ContractTable {
-        schema: "warehouse".to_owned(),
-        name: (*name).to_owned(),
-        is_visible: true,
-        columns: Vec::new(),
-        time_columns: Vec::new(),
-    };
+    let table = |name: &&str| ContractTable::new("warehouse", *name);
     let parts = ContractParts { tables: tables.iter().map(table).collect(), ..ContractParts::default() };
     Ok(Contract::new(parts)?)
 }
