@@ -202,12 +202,16 @@ pub struct ContractColumn {
     /// The comment of the table column that this column shows unchanged. Absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// The columns that this column references: it shows a table column unchanged that is a foreign key by itself. Absent
+    /// if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<ReferencedColumn>,
 }
 
 impl ContractColumn {
-    /// Makes a column without a description.
+    /// Makes a column without a description and references.
     pub fn new(name: impl Into<String>, type_name: impl Into<String>) -> Self {
-        Self { name: name.into(), type_name: type_name.into(), description: None }
+        Self { name: name.into(), type_name: type_name.into(), description: None, references: Vec::new() }
     }
 
     /// Whether the type is `date` or a timestamp.
@@ -246,13 +250,80 @@ pub struct ContractTable {
     pub columns: Vec<String>,
     /// The columns of type `date` or timestamp, whether the SQL reads them or not, in the order of the table.
     pub time_columns: Vec<ContractColumn>,
+    /// The foreign keys of which the SQL reads every column, to tables of the data schemas. Absent if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_keys: Vec<ContractForeignKey>,
 }
 
 impl ContractTable {
-    /// Makes a visible table of which no column is read, without time columns.
+    /// Makes a visible table of which no column is read, without time columns and foreign keys.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
         let (schema, name) = (schema.into(), name.into());
-        Self { schema, name, is_visible: true, columns: Vec::new(), time_columns: Vec::new() }
+        Self { schema, name, is_visible: true, columns: Vec::new(), time_columns: Vec::new(), foreign_keys: Vec::new() }
+    }
+}
+
+/// A foreign key, as the table declares it. Rows may violate one that is `NOT VALID` or `NOT ENFORCED`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct ContractForeignKey {
+    /// The columns of the table, in the order of the key.
+    pub columns: Vec<String>,
+    /// The schema of the referenced table.
+    pub referenced_schema: String,
+    /// The referenced table.
+    pub referenced_table: String,
+    /// The columns of the referenced table, one for each column of the key.
+    pub referenced_columns: Vec<String>,
+}
+
+impl ContractForeignKey {
+    /// Makes the foreign key of one column.
+    pub fn new(column: impl Into<String>, target: ReferencedColumn) -> Self {
+        Self {
+            columns: vec![column.into()],
+            referenced_schema: target.schema,
+            referenced_table: target.table,
+            referenced_columns: vec![target.column],
+        }
+    }
+
+    /// The column and what it references, if the key has one column.
+    #[must_use]
+    pub fn only_column(&self) -> Option<(&str, ReferencedColumn)> {
+        let ([column], [referenced]) = (self.columns.as_slice(), self.referenced_columns.as_slice()) else {
+            return None;
+        };
+        Some((column, ReferencedColumn::new(&self.referenced_schema, &self.referenced_table, referenced)))
+    }
+}
+
+/// A column that a foreign key references.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct ReferencedColumn {
+    /// The schema.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+    /// The column.
+    pub column: String,
+}
+
+impl ReferencedColumn {
+    /// Makes the column of a table.
+    pub fn new(schema: impl Into<String>, table: impl Into<String>, column: impl Into<String>) -> Self {
+        Self { schema: schema.into(), table: table.into(), column: column.into() }
+    }
+}
+
+impl std::fmt::Display for ReferencedColumn {
+    /// Writes `schema.table.column`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { schema, table, column } = self;
+        write!(formatter, "{schema}.{table}.{column}")
     }
 }
 

@@ -107,8 +107,8 @@ mod time_zone;
 mod visible;
 
 pub use contract::{
-    Contract, ContractColumn, ContractParameter, ContractParts, ContractTable, InvalidContract, NoPeriodSource, Period,
-    PeriodColumn, PeriodSource, TimeColumnCandidates,
+    Contract, ContractColumn, ContractForeignKey, ContractParameter, ContractParts, ContractTable, InvalidContract,
+    NoPeriodSource, Period, PeriodColumn, PeriodSource, ReferencedColumn, TimeColumnCandidates,
 };
 pub use dashboard::{
     Breakpoint, Dashboard, DashboardItem, DashboardName, DashboardSummary, InvalidBreakpoint, InvalidDashboard,

@@ -264,7 +264,8 @@ pub trait MetricRunner: Debug + Send + Sync {
     async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError>;
 
     /// Compares PostgreSQL's description of the statement with its contract, if it has one: the columns, the types of
-    /// the parameters, the labels of enum types, and the time columns of the tables. The statement is not run.
+    /// the parameters, the labels of enum types, and the time columns and foreign keys of the tables. The statement is not
+    /// run.
     ///
     /// # Errors
     ///

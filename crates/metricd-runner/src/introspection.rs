@@ -49,6 +49,9 @@ const RELATIONS_SQL: &str = include_str!("introspection/relations.sql");
 /// The fingerprint of tables, `$1`.
 pub(crate) const FINGERPRINT_SQL: &str = include_str!("introspection/fingerprint.sql");
 
+/// The foreign keys of tables, `$1`.
+pub(crate) const FOREIGN_KEYS_SQL: &str = include_str!("introspection/foreign_keys.sql");
+
 /// The statements of this module, with `NULL` for their parameters.
 pub(crate) fn own_statements() -> Vec<String> {
     let statements = [SNAPSHOT_SQL, TIME_ZONES_SQL, RELATIONS_SQL, FINGERPRINT_SQL, &verify::catalog_sql()];

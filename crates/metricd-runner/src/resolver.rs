@@ -4,6 +4,7 @@
 
 mod client;
 pub(crate) mod enums;
+mod foreign_keys;
 mod printed_tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -21,8 +22,9 @@ use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::{Column, Statement};
 
 use self::client::{CallError, ResolverClient};
+use self::foreign_keys::Source;
 use crate::connection::settings::options;
-use crate::introspection::FINGERPRINT_SQL;
+use crate::introspection::{FINGERPRINT_SQL, FOREIGN_KEYS_SQL};
 
 /// The statement timeout and the lock timeout of each step. The latter is shorter: a step that takes longer is itself
 /// slow.
@@ -202,16 +204,19 @@ impl ResolverSession {
         let view = self.view_oid().await?;
         let row = self.client.query_prepared(&statement, &[&tree.text(), &origins, &view]).await;
         let document: String = row.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
-        let resolved: ResolvedQuery = serde_json::from_str(&document).map_err(unexpected)?;
-        let named = columns.iter().zip(resolved.columns).map(|(column, ColumnRow { type_name, description })| {
-            let mut column = ContractColumn::new(column.name(), type_name);
-            column.description = description;
+        let mut resolved: ResolvedQuery = serde_json::from_str(&document).map_err(unexpected)?;
+        foreign_keys::add(&mut self.client, &mut resolved.tables).await?;
+        let named = columns.iter().zip(resolved.columns).map(|(column, row)| {
+            let mut column = ContractColumn::new(column.name(), row.type_name);
+            column.description = row.description;
+            column.references = row.source.map(|source| source.references(&resolved.tables)).unwrap_or_default();
             column
         });
+        let columns = named.collect();
         let fingerprint = if resolved.is_repeatable { self.fingerprint(&resolved.tables).await? } else { None };
         Ok(Resolution {
             fingerprint,
-            columns: named.collect(),
+            columns,
             parameter_types: Vec::new(),
             tables: resolved.tables,
             functions: resolved.functions.into_iter().map(ResolvedFunction::from).collect(),
@@ -328,6 +333,7 @@ struct ColumnRow {
     #[serde(rename = "type")]
     type_name: String,
     description: Option<String>,
+    source: Option<Source>,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "as the catalog has it")]
@@ -397,8 +403,8 @@ fn view_oid_sql(view: &str) -> String {
     format!("SELECT '{view}'::regclass::oid")
 }
 
-/// The statements of a session, with `NULL` for their parameters. Those of [`ENUM_LABELS_SQL`](enums::ENUM_LABELS_SQL)
-/// and [`FINGERPRINT_SQL`] are of type text here.
+/// The statements of a session, with `NULL` for their parameters. Those of [`ENUM_LABELS_SQL`](enums::ENUM_LABELS_SQL),
+/// [`FINGERPRINT_SQL`] and [`FOREIGN_KEYS_SQL`] are of type text here.
 pub(crate) fn own_statements() -> Vec<String> {
     vec![
         BACKEND_PID_SQL.to_owned(),
@@ -409,6 +415,7 @@ pub(crate) fn own_statements() -> Vec<String> {
         RESOLVED_QUERY_SQL.replace("$1", "NULL").replace("$2", "NULL").replace("$3", "NULL"),
         enums::ENUM_LABELS_SQL.replace("$1", "NULL::text"),
         FINGERPRINT_SQL.replace("$1", "NULL::text"),
+        FOREIGN_KEYS_SQL.replace("$1", "NULL::text"),
     ]
 }
 

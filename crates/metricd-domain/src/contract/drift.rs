@@ -58,7 +58,7 @@ fn parameters(parameters: &[ContractParameter]) -> Vec<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{column, contract, of_columns, table};
-    use super::super::{ContractParts, ContractTable};
+    use super::super::{ContractForeignKey, ContractParts, ContractTable, ReferencedColumn};
     use super::*;
     use crate::ParameterName;
 
@@ -86,6 +86,14 @@ mod tests {
         described[0].description = Some("Another description.".into());
         let described = of_columns(described);
         assert!(before.drift(&described).is_empty(), "clients do not rely on comments");
+        let mut orders = ContractTable { columns: vec!["customer".into()], ..table("orders", &[]) };
+        let of = |orders: &ContractTable| {
+            contract(ContractParts { tables: vec![orders.clone()], ..ContractParts::default() })
+        };
+        let without_key = of(&orders);
+        let key = ContractForeignKey::new("customer", ReferencedColumn::new("warehouse", "customers", "id"));
+        orders.foreign_keys = vec![key];
+        assert!(without_key.drift(&of(&orders)).is_empty(), "the result is the same");
 
         let with = |period: Period| {
             let parameter =

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{ContractColumn, ContractParts, Period};
+use super::{ContractColumn, ContractForeignKey, ContractParts, Period, ReferencedColumn};
 use crate::ParameterName;
 
 /// Why parts are not a [`Contract`](super::Contract): they contradict each other.
@@ -40,6 +40,25 @@ pub enum InvalidContract {
         column: String,
         /// Its type.
         type_name: String,
+    },
+    /// A foreign key has a column that the SQL does not read, or not one referenced column for each of its columns.
+    #[error(
+        "a foreign key of the table `{table}` to `{referenced}` is incomplete: expected columns that the SQL reads, and a \
+         referenced column for each"
+    )]
+    ForeignKey {
+        /// The table.
+        table: String,
+        /// The referenced table.
+        referenced: String,
+    },
+    /// A column of the result references a column that no foreign key of a table references.
+    #[error("the column `{column}` of the result references `{referenced}`, which no foreign key of a table does")]
+    Reference {
+        /// The column of the result.
+        column: String,
+        /// The column that it references.
+        referenced: ReferencedColumn,
     },
     /// A period sets parameters, but the SQL has neither `start_date` nor `end_date`.
     #[error("a period sets `start_date` and `end_date`, and the SQL has neither parameter")]
@@ -85,6 +104,7 @@ pub(super) fn check(parts: &ContractParts) -> Result<(), InvalidContract> {
         return Err(InvalidContract::ParameterRepeated(name.clone()));
     }
     check_tables(parts)?;
+    check_references(parts)?;
     match (period, parameters.iter().find(|parameter| parameter.name.is_set_by_period())) {
         (Period::Bound, Some(_)) | (Period::Unsupported { .. }, None) => {}
         (Period::Bound, None) => return Err(InvalidContract::PeriodUnbound),
@@ -138,6 +158,25 @@ fn check_tables(ContractParts { tables, .. }: &ContractParts) -> Result<(), Inva
             let (table, column, type_name) = (table.name.clone(), column.name.clone(), column.type_name.clone());
             return Err(InvalidContract::NotATime { table, column, type_name });
         }
+        let is_paired = |key: &&ContractForeignKey| {
+            let is_read = key.columns.iter().all(|column| table.columns.contains(column));
+            is_read && !key.columns.is_empty() && key.columns.len() == key.referenced_columns.len()
+        };
+        if let Some(key) = table.foreign_keys.iter().find(|key| !is_paired(key)) {
+            let (table, referenced) = (table.name.clone(), key.referenced_table.clone());
+            return Err(InvalidContract::ForeignKey { table, referenced });
+        }
+    }
+    Ok(())
+}
+
+fn check_references(ContractParts { columns, tables, .. }: &ContractParts) -> Result<(), InvalidContract> {
+    let keys = tables.iter().flat_map(|table| &table.foreign_keys).filter_map(ContractForeignKey::only_column);
+    let known: Vec<_> = keys.map(|(_, referenced)| referenced).collect();
+    for ContractColumn { name, references, .. } in columns {
+        if let Some(referenced) = references.iter().find(|referenced| !known.contains(referenced)) {
+            return Err(InvalidContract::Reference { column: name.clone(), referenced: referenced.clone() });
+        }
     }
     Ok(())
 }
@@ -157,10 +196,21 @@ mod tests {
     fn complete() -> Value {
         let table = |name: &str| {
             json!({"schema": "warehouse", "name": name, "columns": ["id", "day"],
-                   "time_columns": [{"name": "day", "type": "date"}, {"name": "at", "type": "timestamp with time zone"}]})
+            "time_columns": [{"name": "day", "type": "date"}, {"name": "at", "type": "timestamp with time zone"}],
+            "foreign_keys": [
+                {"columns": ["id"], "referenced_schema": "warehouse", "referenced_table": "customers",
+                 "referenced_columns": ["id"]},
+                {"columns": ["id", "day"], "referenced_schema": "warehouse", "referenced_table": "visits",
+                 "referenced_columns": ["customer", "day"]}
+            ]})
         };
         json!({
-            "columns": [{"name": "day", "type": "date"}, {"name": "state", "type": "state"}],
+            "columns": [
+                {"name": "day", "type": "date"},
+                {"name": "state", "type": "state"},
+                {"name": "buyer", "type": "integer",
+                 "references": [{"schema": "warehouse", "table": "customers", "column": "id"}]}
+            ],
             "parameters": [{"name": "states", "type": "state[]"}, {"name": "n", "type": "integer"}],
             "tables": [table("metrics"), table("orders")],
             "period": {"applied": "narrowed", "schema": "warehouse", "table": "orders", "column": "day", "type": "date"},
@@ -210,6 +260,26 @@ mod tests {
                 "/tables/0/time_columns/1/type",
                 json!("text"),
                 "the time column `at` of the table `metrics` is `text`: expected a date or a timestamp",
+            ),
+            (
+                "/tables/0/foreign_keys/0/columns/0",
+                json!("state"),
+                "a foreign key of the table `metrics` to `customers` is incomplete: expected columns that the SQL reads, and a referenced column for each",
+            ),
+            (
+                "/tables/1/foreign_keys/1/referenced_columns",
+                json!(["customer"]),
+                "a foreign key of the table `orders` to `visits` is incomplete: expected columns that the SQL reads, and a referenced column for each",
+            ),
+            (
+                "/columns/2/references/0/table",
+                json!("visits"),
+                "the column `buyer` of the result references `warehouse.visits.id`, which no foreign key of a table does",
+            ),
+            (
+                "/columns/2/references/0",
+                json!({"schema": "warehouse", "table": "visits", "column": "customer"}),
+                "the column `buyer` of the result references `warehouse.visits.customer`, which no foreign key of a table does",
             ),
             (
                 "/period",

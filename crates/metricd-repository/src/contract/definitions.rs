@@ -5,9 +5,9 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
 use metricd_domain::{
-    Breakpoint, Contract, ContractColumn, ContractParts, DashboardId, DashboardName, IngestionId, MetricId,
-    MetricLimits, ParameterDeclaration, Parameters, Period, PeriodApply, PeriodColumn, PeriodDeclaration, QueryId,
-    TimeColumn,
+    Breakpoint, Contract, ContractColumn, ContractForeignKey, ContractParts, ContractTable, DashboardId, DashboardName,
+    IngestionId, MetricId, MetricLimits, ParameterDeclaration, Parameters, Period, PeriodApply, PeriodColumn,
+    PeriodDeclaration, QueryId, ReferencedColumn, TimeColumn,
 };
 use uuid::Uuid;
 
@@ -216,9 +216,17 @@ pub async fn many_definitions_are_stored_in_one_ingestion(repository: Repository
 }
 
 fn contract(column: &str) -> Contract {
-    let columns = vec![ContractColumn::new(column, "date")];
+    let customers = ReferencedColumn::new("sales", "customers", "id");
+    let mut orders = ContractTable::new("sales", "orders");
+    orders.columns = vec!["customer_id".to_owned()];
+    orders.time_columns = vec![ContractColumn::new("day", "date")];
+    orders.foreign_keys = vec![ContractForeignKey::new("customer_id", customers.clone())];
+    let mut customer = ContractColumn::new("customer", "integer");
+    customer.description = Some("Who ordered.".to_owned());
+    customer.references = vec![customers];
+    let columns = vec![ContractColumn::new(column, "date"), customer];
     let period = Period::Result(PeriodColumn { column: column.to_owned(), type_name: "date".to_owned() });
-    Contract::new(ContractParts { columns, period, ..ContractParts::default() }).unwrap()
+    Contract::new(ContractParts { columns, tables: vec![orders], period, ..ContractParts::default() }).unwrap()
 }
 
 /// The declarations and the contract of a metric are returned as they were stored.

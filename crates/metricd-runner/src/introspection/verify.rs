@@ -12,6 +12,7 @@ use tokio_postgres::error::SqlState;
 use crate::connection::Connection;
 use crate::cost::send_explain;
 use crate::error::run_error;
+use crate::introspection::FOREIGN_KEYS_SQL;
 use crate::resolver::enums::ENUM_LABELS_SQL;
 use crate::runner::PgRunner;
 use crate::session::SessionError;
@@ -21,9 +22,10 @@ use crate::transaction::finish_cleanup;
 /// The time limit of a verification.
 const MAX_TIME: Duration = Duration::from_secs(3);
 
-/// Whether the labels of enum types, the time columns of tables, and the tables that names without a schema mean equal
-/// those of a contract. `$1` is `{"types": [name], "enums": {name: [label]}, "tables": [{"schema", "name", "is_visible",
-/// "time_columns"}]}`; without `is_visible` it is true.
+/// Whether the labels of enum types, the time columns and foreign keys of tables, and the tables that names without a
+/// schema mean equal those of a contract. `$1` is `{"types": [name], "enums": {name: [label]}, "tables": [{"schema",
+/// "name", "is_visible", "columns", "time_columns", "foreign_keys"}]}`; without `is_visible` it is true, and a table
+/// without `foreign_keys` has none.
 const CATALOG_SQL: &str = include_str!("verify.sql");
 
 impl PgRunner {
@@ -87,9 +89,11 @@ async fn is_in_catalog(connection: &mut Connection, contract: &Contract) -> Resu
     Ok(matches!(row.first(), Some(Some(is_same)) if is_same == "true"))
 }
 
-/// [`CATALOG_SQL`] with its query for labels.
+/// [`CATALOG_SQL`] with its queries for labels and foreign keys.
 pub(super) fn catalog_sql() -> String {
-    CATALOG_SQL.replace("{labels}", &ENUM_LABELS_SQL.replace("$1::jsonb", "($1::jsonb -> 'types'::text)"))
+    let labels = ENUM_LABELS_SQL.replace("$1::jsonb", "($1::jsonb -> 'types'::text)");
+    let foreign_keys = FOREIGN_KEYS_SQL.replace("$1::jsonb", "$1::jsonb -> 'tables'::text");
+    CATALOG_SQL.replace("{labels}", &labels).replace("{foreign_keys}", &foreign_keys)
 }
 
 /// Whether the role has the privileges. PostgreSQL checks them at executor startup, which `EXPLAIN` includes.

@@ -15,4 +15,8 @@ SELECT (
                 AND a.atttypid IN ('date'::regtype::oid, 'timestamp'::regtype::oid, 'timestamptz'::regtype::oid)
         ), '[]')
     )
+    AND ({foreign_keys})::jsonb = coalesce((
+        SELECT pg_catalog.jsonb_agg(coalesce(t.entry -> 'foreign_keys'::text, '[]') ORDER BY t.number)
+        FROM pg_catalog.jsonb_array_elements($1::jsonb -> 'tables'::text) WITH ORDINALITY AS t (entry, number)
+    ), '[]')
 )::text

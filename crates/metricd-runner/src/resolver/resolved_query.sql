@@ -299,7 +299,14 @@ SELECT pg_catalog.jsonb_build_object(
     'columns', coalesce((
         SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
             'type', pg_catalog.format_type((c.origin ->> 0)::oid, NULL),
-            'description', pg_catalog.col_description((c.origin ->> 1)::oid, (c.origin ->> 2)::integer)
+            'description', pg_catalog.col_description((c.origin ->> 1)::oid, (c.origin ->> 2)::integer),
+            'source', (
+                SELECT pg_catalog.jsonb_build_object('schema', n.nspname, 'table', r.relname, 'column', a.attname)
+                FROM pg_catalog.pg_attribute a
+                JOIN pg_catalog.pg_class r ON r.oid = a.attrelid
+                JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+                WHERE a.attrelid = (c.origin ->> 1)::oid AND a.attnum = (c.origin ->> 2)::integer
+            )
         ) ORDER BY c.number)
         FROM pg_catalog.jsonb_array_elements($2::text::jsonb) WITH ORDINALITY AS c (origin, number)
     ), '[]'),

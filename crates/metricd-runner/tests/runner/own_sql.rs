@@ -14,7 +14,7 @@ const OPERATORS: &str = "= <> < <= > >= ~ ~~ !~~ || -> ->> *";
 
 /// The types of the statements' values, and some more.
 const TYPES: &str = "\"char\" \"char\"[] aclitem[] bigint boolean float8 integer interval json json[] jsonb name name[] numeric \
-    oid oid[] oidvector int2vector pg_lsn pg_node_tree pg_snapshot real regclass regnamespace regproc regprocedure regtype smallint text text[] \
+    oid oid[] oidvector int2vector pg_lsn pg_node_tree pg_snapshot real regclass regnamespace regproc regprocedure regtype smallint smallint[] text text[] \
     timestamptz varchar xid";
 
 /// Creates in the schema `sales` what might be found instead of an object of `pg_catalog`: for each operator and each

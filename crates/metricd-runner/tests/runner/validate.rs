@@ -1,6 +1,7 @@
 //! SQL as PostgreSQL resolves it: the corpora of the guard against a real warehouse, contracts, and what drifts.
 
 mod contracts;
+mod foreign_keys;
 mod sessions;
 mod special_dates;
 mod types;
