@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use metricd_api::openapi::api_document;
-use metricd_domain::ContractColumn;
+use metricd_domain::{ContractColumn, ContractForeignKey, ContractTable, ReferencedColumn};
 use metricd_execution::{Resolution, RunError};
 use serde_json::{Value, json};
 
@@ -93,6 +93,48 @@ async fn a_metrics_document_follows_its_definition() -> Result<()> {
     app.call("DELETE", "/metrics/sales", &[], None).await?;
     let gone = app.get("/metrics/sales/openapi.json").await?;
     gone.assert_problem(410, "metric-deleted", "/metrics/sales/openapi.json")?;
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_column_is_described_with_its_comment_and_what_it_references() -> Result<()> {
+    const TEXT: &str = "SELECT customer, region, total FROM orders";
+    let app = TestApp::start().await?;
+    let customers = ReferencedColumn::new("sales", "customers", "id");
+    let parties = ReferencedColumn::new("public", "parties", "id");
+    let regions = ReferencedColumn::new("public", "regions", "code");
+    let mut orders = ContractTable::new("warehouse", "orders");
+    orders.columns = vec!["customer".into(), "region".into(), "total".into()];
+    orders.foreign_keys = vec![
+        ContractForeignKey::new("customer", customers.clone()),
+        ContractForeignKey::new("customer", parties.clone()),
+        ContractForeignKey::new("region", regions.clone()),
+    ];
+    let mut columns = ["customer", "region", "total"].map(|name| ContractColumn::new(name, "integer"));
+    columns[0].references = vec![customers, parties];
+    columns[0].description = Some("Who ordered.".into());
+    columns[1].references = vec![regions];
+    let resolution = Resolution { columns: columns.to_vec(), tables: vec![orders], ..Resolution::default() };
+    app.resolver.answer(TEXT, Ok(resolution));
+    let body = json!({"id": "orders", "title": "Orders", "sql": TEXT});
+    assert_eq!(app.call("POST", "/metrics", &[], Some(body)).await?.status, 201);
+
+    let document = app.get("/metrics/orders/openapi.json").await?.json()?;
+    let row = &document["components"]["schemas"]["orders-row"]["properties"];
+    let described = |name: &str| row[name]["description"].clone();
+    let customer =
+        "Who ordered.\n\nReferences `sales.customers.id` and `public.parties.id`.\n\nPostgreSQL's `integer`.";
+    assert_eq!(described("customer"), customer);
+    assert_eq!(described("region"), "References `public.regions.code`.\n\nPostgreSQL's `integer`.");
+    assert_eq!(described("total"), "PostgreSQL's `integer`.");
+
+    let definition = app.get("/metrics/orders/definition").await?.json()?;
+    let (columns, table) = (&definition["contract"]["columns"], &definition["contract"]["tables"][0]);
+    let region = json!([{"schema": "public", "table": "regions", "column": "code"}]);
+    assert_eq!((&columns[1]["references"], &columns[2]["references"]), (&region, &Value::Null), "{columns}");
+    let key = json!({"columns": ["region"], "referenced_schema": "public", "referenced_table": "regions",
+                     "referenced_columns": ["code"]});
+    assert_eq!(table["foreign_keys"][2], key, "{table}");
     Ok(())
 }
 

@@ -142,6 +142,54 @@ async fn documents_describe_the_sql_as_postgresql_does_now() -> Result<()> {
     Ok(())
 }
 
+/// Documents name the keys that tables have now. Results are the same with and without them.
+#[actix_web::test]
+async fn documents_follow_foreign_keys_and_results_do_not_depend_on_them() -> Result<()> {
+    let tables = "CREATE TABLE customers (id integer PRIMARY KEY);
+                  INSERT INTO customers VALUES (1);
+                  CREATE TABLE orders (customer_id integer);
+                  INSERT INTO orders VALUES (1)";
+    let fixture = Fixture::new(1, tables).await?;
+    fixture.store("orders", "SELECT customer_id AS buyer FROM orders").await?;
+    let described = async || {
+        let document = fixture.json("/metrics/orders/openapi.json").await?;
+        anyhow::Ok(document["components"]["schemas"]["orders-row"]["properties"]["buyer"]["description"].clone())
+    };
+    let (without, with) =
+        ("PostgreSQL's `integer`.", "References `warehouse.customers.id`.\n\nPostgreSQL's `integer`.");
+    assert_eq!(described().await?, without);
+    let add =
+        "ALTER TABLE warehouse.orders ADD CONSTRAINT buyer FOREIGN KEY (customer_id) REFERENCES warehouse.customers";
+    let drop = "ALTER TABLE warehouse.orders DROP CONSTRAINT buyer";
+    for (change, expected) in [(add, with), (drop, without), (add, with)] {
+        let before = fixture.contract("orders").await?;
+        fixture.owner.batch_execute(change).await?;
+        for path in ["/metrics/orders", "/metrics/orders?format=csv", "/results?metric_id=orders"] {
+            let (status, answer) = fixture.get(path).await?;
+            assert!(status == 200 && answer.contains('1') && !answer.contains("problem"), "{path}: {answer}");
+        }
+        assert_eq!(fixture.contract("orders").await?, before, "{change}: a result does not renew the contract");
+        let check = run(external_metricd(fixture.cluster.connection(), fixture.folder.path())?.arg("check"))?;
+        assert_eq!(check.0, 0, "{change}: {check:?}");
+        assert_eq!(described().await?, expected, "{change}");
+        assert_ne!(fixture.contract("orders").await?, before, "{change}: it is stored");
+        let served = fixture.json("/metrics/orders/definition").await?;
+        assert_eq!(served["contract"]["tables"][0]["foreign_keys"].is_array(), expected == with, "{served}");
+    }
+
+    // A contract of a release that did not know foreign keys.
+    let stored = fixture.contract("orders").await?;
+    let old = "UPDATE catalog.metrics SET contract = contract #- '{tables,0,foreign_keys}' #- '{columns,0,references}'";
+    fixture.owner.execute(old, &[]).await?;
+    assert_ne!(fixture.contract("orders").await?, stored);
+    assert_eq!(fixture.get("/metrics/orders").await?.0, 200);
+    assert_eq!(described().await?, with);
+    assert_eq!(fixture.contract("orders").await?, stored);
+    let history = fixture.json("/metrics/orders/history").await?;
+    assert_eq!(history["items"].as_array().map(Vec::len), Some(1), "the metric has not changed: {history}");
+    Ok(())
+}
+
 #[actix_web::test]
 async fn results_are_right_after_tables_have_changed() -> Result<()> {
     let tables = "CREATE TABLE parts (day date, code integer, name text);

@@ -1,6 +1,6 @@
 //! Schemas of a metric's rows and of a dashboard's results.
 
-use metricd_domain::Contract;
+use metricd_domain::{Contract, ContractColumn};
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
 
@@ -14,13 +14,19 @@ pub(super) fn row_schema(contract: Option<&Contract>) -> Schema {
         return row.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true))).into();
     };
     let row = contract.columns().iter().fold(row, |row, column| {
-        row.property(
-            &column.name,
-            value_schema(&column.type_name, column.description.as_deref(), contract.labels(&column.type_name)),
-        )
-        .required(&column.name)
+        let schema =
+            value_schema(&column.type_name, description(column).as_deref(), contract.labels(&column.type_name));
+        row.property(&column.name, schema).required(&column.name)
     });
     row.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false))).into()
+}
+
+/// The comment of a column, and what it references.
+fn description(column: &ContractColumn) -> Option<String> {
+    let targets: Vec<_> = column.references.iter().map(|target| format!("`{target}`")).collect();
+    let references = (!targets.is_empty()).then(|| format!("References {}.", targets.join(" and ")));
+    let parts: Vec<_> = column.description.clone().into_iter().chain(references).collect();
+    (!parts.is_empty()).then(|| parts.join("\n\n"))
 }
 
 /// The results of these metrics in order, each with the name of its result schema; `None` for a deleted metric.
