@@ -8,13 +8,15 @@ use super::source::SourceSubquery;
 
 /// Fields that do not change the meaning of a statement:
 ///
-/// - positions in the text;
+/// - positions in the text, also those of array constructors, which PostgreSQL 18 has added;
 /// - what PostgreSQL checks privileges by, since every statement runs as the same role;
 /// - the column numbers of the sides of a join, which `joinaliasvars` repeats.
-const IGNORED_FIELDS: [&str; 14] = [
+const IGNORED_FIELDS: [&str; 16] = [
     "location",
     "stmt_location",
     "stmt_len",
+    "list_start",
+    "list_end",
     "queryId",
     "requiredPerms",
     "checkAsUser",
