@@ -49,7 +49,7 @@ test-german:
     METRICD_TEST_LC_MESSAGES=de_DE.UTF-8 cargo test --workspace
 
 # The tests whose outcome may depend on the version of PostgreSQL: its catalogs, how it resolves SQL, the private cluster.
-version_tests := "check:: contracts:: data_schemas:: existing_database:: external_database:: functions:: hardening:: periods:: private:: reader:: runner::changing:: sandbox:: schema:: types:: validate::"
+version_tests := "check:: contracts:: data_apart:: data_schemas:: existing_database:: external_database:: functions:: hardening:: periods:: private:: reader:: runner::changing:: sandbox:: schema:: types:: validate::"
 
 # Run the tests that may depend on the version of PostgreSQL on other versions than the installed one
 test-versions *VERSIONS="16 17 18":
