@@ -51,8 +51,8 @@ test-german:
 # The tests whose outcome may depend on the version of PostgreSQL: its catalogs, how it resolves SQL, the private cluster.
 version_tests := "check:: contracts:: data_apart:: data_schemas:: existing_database:: external_database:: functions:: hardening:: periods:: private:: reader:: runner::changing:: sandbox:: schema:: types:: validate::"
 
-# Run the tests that may depend on the version of PostgreSQL on other versions than the installed one
-test-versions *VERSIONS="16 17 18":
+# Run the tests that may depend on the version of PostgreSQL on other versions than the installed one: `just test-versions 16 17 18`
+test-versions *VERSIONS="18":
     for version in {{VERSIONS}}; do .ci/postgres-version $version cargo test --workspace --no-fail-fast --test postgres --test runner --test system -- {{version_tests}}; done
 
 # Run README's quick start and its requests
