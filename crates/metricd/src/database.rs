@@ -299,6 +299,8 @@ pub(crate) fn expected_place(owner: &DatabaseUrl, reader: &DatabaseUrl) -> Resul
         Err(ReaderError::Connect(_)) if reader.is_at_address_of(owner) => {
             Ok(if owner.database() == reader.database() { DataPlace::Catalog } else { DataPlace::Elsewhere })
         }
+        // It refuses transactions, which is reported in its place. Data elsewhere is not read through a pooler.
+        Err(ReaderError::Connect(_)) if leads_through_pooler(reader).unwrap_or(false) => Ok(DataPlace::Catalog),
         Err(ReaderError::Connect(_)) => {
             let as_owner = reader.as_role_of(owner)?;
             let found = as_owner.is_as_protected_as(owner).then(|| data_place_as_owner(owner, &as_owner));
@@ -353,13 +355,12 @@ pub(crate) fn require_server(owner: &DatabaseUrl) -> Result<()> {
 
 /// Why metricd cannot use the server or the database for its catalog.
 pub(crate) fn refuse_server(owner: &DatabaseUrl, server: &ServerFacts) -> Option<String> {
-    refuse_version(owner, server).or_else(|| {
-        server.is_standby.then(|| {
-            format!(
-                "the server at {owner} is a standby, where metricd cannot write its catalog: set DATABASE_URL to the primary"
-            )
-        })
-    }).or_else(|| refuse_encoding(server))
+    if server.is_standby {
+        return Some(format!(
+            "the server at {owner} is a standby, where metricd cannot write its catalog: set DATABASE_URL to the primary"
+        ));
+    }
+    refuse_data_server(owner, server)
 }
 
 /// Why metricd cannot use the server or the database for data.
