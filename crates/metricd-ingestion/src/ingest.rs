@@ -221,6 +221,7 @@ impl FileIngestion {
                                stores nothing: load the file with a tool of that database";
                 let location = Location { file: file.to_owned(), ..Location::default() };
                 self.file_findings.refuse(location, None, Reason::RecordsNotStored, message);
+                self.progress.advance(input.size_bytes());
             }
             FileKind::Records => self.record_files.push_back(input.clone()),
             FileKind::Definitions | FileKind::Queries if input.size_bytes() > MAX_DEFINITIONS_BYTES => {
