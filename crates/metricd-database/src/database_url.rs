@@ -1,6 +1,7 @@
 //! The address of a database. Its password is never shown.
 
 mod address;
+mod endpoints;
 mod parameters;
 
 use std::fmt;
@@ -14,7 +15,7 @@ pub(crate) use self::parameters::is_parameter;
 use self::parameters::{Parameters, decoded, encoded_parameters, known_parameters, with_parameters};
 use crate::defaults::{ConnectionDefaults, InvalidDefaults};
 use crate::target::{self, TargetSession};
-use crate::tls::{self, InvalidTls, TlsMode, TlsSettings};
+use crate::tls::{self, InvalidTls, TlsSettings};
 
 /// The default parameters of each connection, with libpq's names: timeouts in seconds for connecting and for a silent
 /// network, `tcp_user_timeout` in milliseconds. They do not detect a server whose process hangs, since its TCP stack
@@ -220,114 +221,6 @@ impl DatabaseUrl {
         format!("{}&connect_timeout={seconds}", self.libpq_url().expose_secret()).into()
     }
 
-    /// A URL for each host, in the order of the hosts, without a [`Self::target`].
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidDatabaseUrl`] if a host cannot stand alone.
-    pub fn by_host(&self) -> Result<Vec<Self>, InvalidDatabaseUrl> {
-        let left_out = ["host", "hostaddr", "port", "load_balance_hosts", target::NAME];
-        let text = with_parameters(self.url.expose_secret(), |name, _| (!left_out.contains(&name)).then_some(None));
-        let start = text.find("://").map_or(0, |scheme| scheme + 3);
-        let end = text[start..].find(['/', '?']).map_or(text.len(), |end| start + end);
-        let at = text[start..end].rfind('@').map_or(start, |at| start + at + 1);
-        let alone = format!("{}{}", &text[..at], &text[end..]);
-        let of_host = |Endpoint { host, address, port }: Endpoint| {
-            let mut url = alone.clone();
-            for (name, value) in [("host", host), ("hostaddr", address), ("port", port)] {
-                if !value.is_empty() {
-                    url = with_parameter(&url, name, &value);
-                }
-            }
-            let mut parsed = Self::parse(url)?;
-            parsed.tls.default_folder.clone_from(&self.tls.default_folder);
-            Ok(parsed)
-        };
-        self.endpoints().into_iter().map(of_host).collect()
-    }
-
-    /// The hosts with their ports, for messages: `primary:5432,standby:5433`.
-    #[must_use]
-    pub fn hosts(&self) -> String {
-        let shown = |Endpoint { host, address, port }: Endpoint| {
-            let host = if host.is_empty() { address } else { host };
-            format!("{host}:{port}")
-        };
-        self.endpoints().into_iter().map(shown).collect::<Vec<_>>().join(",")
-    }
-
-    /// Whether both URLs name the same hosts and ports in the same way.
-    #[must_use]
-    pub fn is_at_address_of(&self, other: &Self) -> bool {
-        self.endpoints() == other.endpoints()
-    }
-
-    /// Whether a login by this URL is protected by TLS at least as well as one by the other URL.
-    #[must_use]
-    pub fn is_as_protected_as(&self, other: &Self) -> bool {
-        let is_remote = |url: &Self| !url.endpoints().iter().all(Endpoint::is_local);
-        // Without a mode, a server on another machine is verified. What does not leave the machine needs no TLS.
-        let required = other.tls.mode.filter(|_| is_remote(other)).unwrap_or(TlsMode::VerifyFull);
-        !is_remote(self) || self.tls.mode.is_none_or(|mode| mode >= required)
-    }
-
-    /// The hosts, decoded, each with its address and its port.
-    fn endpoints(&self) -> Vec<Endpoint> {
-        let url = self.url.expose_secret();
-        let (Ok(Address { hosts, .. }), Ok(parameters)) = (Address::of(url), Parameters::parse(url)) else {
-            return Vec::new();
-        };
-        let list = |name: &str| -> Vec<String> {
-            parameters.last(name).map(|value| value.split(',').map(str::to_owned).collect()).unwrap_or_default()
-        };
-        let (addresses, ports) = (list("hostaddr"), list("port"));
-        let mut names = list("host");
-        let mut own_ports = Vec::new();
-        if !hosts.is_empty() {
-            let split = hosts.split(',').map(|host| host.split_at(without_port(host).len()));
-            let host = |name: &str| decoded(name.trim_matches(['[', ']'])).unwrap_or_default();
-            (names, own_ports) =
-                split.map(|(name, port)| (host(name), port.trim_start_matches(':').to_owned())).unzip();
-        }
-        let endpoint = |index: usize| {
-            let own = own_ports.get(index).filter(|port| !port.is_empty());
-            // One port is that of all hosts.
-            let port = own.or_else(|| ports.get(if ports.len() == 1 { 0 } else { index }));
-            Endpoint {
-                host: names.get(index).cloned().unwrap_or_default(),
-                address: addresses.get(index).cloned().unwrap_or_default(),
-                port: port.filter(|port| !port.is_empty()).map_or("5432", String::as_str).to_owned(),
-            }
-        };
-        (0..names.len().max(addresses.len()).max(1)).map(endpoint).collect()
-    }
-
-    /// The URL of the same database on the same servers, for the role of another URL: with its password and its client
-    /// certificate.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidDatabaseUrl`] if the parameters about TLS cannot be used together.
-    pub fn as_role_of(&self, other: &Self) -> Result<Self, InvalidDatabaseUrl> {
-        let of_role = ["user", "password", "sslcert", "sslkey", "sslpassword", "channel_binding"];
-        let text = with_parameters(self.url.expose_secret(), |name, _| (!of_role.contains(&name)).then_some(None));
-        let start = text.find("://").map_or(0, |scheme| scheme + 3);
-        let authority = text[start..].find(['/', '?']).map_or(text.len(), |end| start + end);
-        let hosts = text[start..authority].rfind('@').map_or(start, |at| start + at + 1);
-        let mut url = with_parameter(&format!("{}{}", &text[..start], &text[hosts..]), "user", &other.user);
-        if let Some(password) = &other.password {
-            url = with_parameter(&url, "password", password.expose_secret());
-        }
-        for (name, value) in encoded_parameters(other.url.expose_secret()) {
-            if of_role[2..].contains(&name) {
-                url = format!("{url}&{name}={value}");
-            }
-        }
-        let mut parsed = Self::parse(url)?;
-        parsed.tls.default_folder.clone_from(&self.tls.default_folder);
-        Ok(parsed)
-    }
-
     /// The URL of another database of the same server, for the same role.
     #[must_use]
     pub fn with_database(&self, database: &str) -> Self {
@@ -337,24 +230,6 @@ impl DatabaseUrl {
         let path = text[authority..query].find('/').map_or(query, |slash| authority + slash);
         let url = format!("{}/{database}{}", &text[..path], &text[query..]);
         Self { url: url.into(), database: database.to_owned(), ..self.clone() }
-    }
-}
-
-/// A host of a URL: its name, its IP address if the URL has one, and its port.
-#[derive(Debug, PartialEq, Eq)]
-struct Endpoint {
-    host: String,
-    address: String,
-    port: String,
-}
-
-impl Endpoint {
-    fn is_local(&self) -> bool {
-        let host = if self.address.is_empty() { &self.host } else { &self.address };
-        host.is_empty()
-            || host.starts_with('/')
-            || host == "localhost"
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 }
 
@@ -485,71 +360,6 @@ mod tests {
             with("postgres://ann@a/m?options=endpoint%3Dx&port=5"),
             "postgres://ann@a/m?port=5&options=endpoint%3Dx%20%2Dc%20a%2Eb%3D1"
         );
-    }
-
-    #[test]
-    fn hosts_stand_alone() {
-        let alone = |url: &str| -> Vec<String> {
-            let urls = parse(url).unwrap().by_host().unwrap();
-            urls.iter().map(|url| url.url.expose_secret().to_owned()).collect()
-        };
-        assert_eq!(
-            alone("postgres://ann:pw@a:1,b:2/m?sslmode=require&target_session_attrs=any"),
-            [
-                "postgres://ann:pw@/m?sslmode=require&host=a&port=1",
-                "postgres://ann:pw@/m?sslmode=require&host=b&port=2"
-            ]
-        );
-        assert_eq!(
-            alone("postgres:///m?user=ann&host=/run/x,b&port=5"),
-            ["postgres:///m?user=ann&host=%2Frun%2Fx&port=5", "postgres:///m?user=ann&host=b&port=5"]
-        );
-        assert_eq!(alone("postgres://ann@[::1]:7/m"), ["postgres://ann@/m?host=%3A%3A1&port=7"]);
-        assert_eq!(
-            alone("postgres://ann@a,b/m?hostaddr=127.0.0.1,127.0.0.2")[1],
-            "postgres://ann@/m?host=b&hostaddr=127%2E0%2E0%2E2&port=5432"
-        );
-    }
-
-    #[test]
-    fn another_role_keeps_the_servers() {
-        let owner = parse("postgres://ann:p%40ss@primary/m?sslcert=ann.crt&sslkey=ann.key").unwrap();
-        let as_owner = |url: &str| parse(url).unwrap().as_role_of(&owner).unwrap();
-        let at = as_owner("postgres://bob:pw@a:1,b:2/m?sslmode=require&sslcert=bob.crt&sslkey=bob.key");
-        assert_eq!(
-            at.url.expose_secret(),
-            "postgres://a:1,b:2/m?sslmode=require&user=ann&password=p%40ss&sslcert=ann.crt&sslkey=ann.key"
-        );
-        assert_eq!((at.user(), at.password().map(ExposeSecret::expose_secret)), ("ann", Some("p@ss")));
-        let socket = as_owner("postgres:///m?host=%2Frun&user=bob&password=pw");
-        assert!(socket.url.expose_secret().starts_with("postgres:///m?host=%2Frun&user=ann&password=p%40ss&"));
-    }
-
-    #[test]
-    fn hosts_are_shown_with_their_ports() {
-        let hosts = |url: &str| parse(url).unwrap().hosts();
-        assert_eq!(hosts("postgres://ann:pw@a:1,b/m"), "a:1,b:5432");
-        assert_eq!(hosts("postgres://ann@/m?host=%2Frun&port=5"), "/run:5");
-        assert_eq!(hosts("postgres://ann@/m?hostaddr=127.0.0.1"), "127.0.0.1:5432");
-    }
-
-    #[test]
-    fn knows_which_login_is_better_protected() {
-        let url = |mode: &str| parse(&format!("postgres://a@h/m{mode}")).unwrap();
-        let is = |one: &str, other: &str| url(one).is_as_protected_as(&url(other));
-        assert!(is("", "") && is("", "?sslmode=verify-full") && is("?sslmode=disable", "?sslmode=disable"));
-        assert!(!is("?sslmode=require", "") && !is("?sslmode=prefer", "?sslmode=verify-ca"));
-        let local = parse("postgres://a@localhost/m?sslmode=disable").unwrap();
-        assert!(local.is_as_protected_as(&url("")));
-        assert!(!url("?sslmode=disable").is_as_protected_as(&local), "the password would leave the machine");
-    }
-
-    #[test]
-    fn knows_whether_two_urls_have_one_address() {
-        let is_same = |one: &str, other: &str| parse(one).unwrap().is_at_address_of(&parse(other).unwrap());
-        assert!(is_same("postgres://a:pw@h:5433/m", "postgres://b@h:5433/n?sslmode=disable"));
-        assert!(!is_same("postgres://a@h:5433/m", "postgres://a@h/m"));
-        assert!(!is_same("postgres://a@h/m", "postgres://a@i/m"));
     }
 
     #[test]
