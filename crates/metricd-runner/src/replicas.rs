@@ -4,6 +4,8 @@
 //! committed before the primary was polled as soon as it has replayed the position that the primary reported. So the lag
 //! of a standby is known without its clock, and grows while the primary does not respond.
 
+mod server_state;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,8 +19,10 @@ use metricd_database::DatabaseUrl;
 use metricd_execution::{BoundStatement, ChosenServer, LogPosition, MetricRunner, Replicas, RunError};
 use tokio::time::{sleep, timeout};
 
+pub(crate) use self::server_state::own_statements;
+use self::server_state::{POSITION_SQL, ServerState, before_page_header, state};
 use crate::runner::PgRunner;
-use crate::session::{CONNECT_TIMEOUT, Response, Session, SessionError};
+use crate::session::{CONNECT_TIMEOUT, Session, SessionError};
 
 /// The interval of polling a server. A standby that is up to date seems to lag by up to twice as much.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -31,29 +35,6 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a request waits for a server.
 const CHOICE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The identifier of the cluster, whether the server is a standby, its position in the write-ahead log and its timeline.
-/// The timeline of a standby is that of its last restart point: after a fail-over it is the former one for a while.
-const STATE_SQL: &str = "
-    SELECT cluster::text, standby::text, CASE
-        WHEN standby THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn()
-    END::text, CASE
-        WHEN standby THEN (SELECT c.timeline_id FROM pg_catalog.pg_control_checkpoint() c)::text
-        ELSE pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8)
-    END
-    FROM (
-        SELECT (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s), pg_catalog.pg_is_in_recovery()
-    ) AS server (cluster, standby)";
-
-/// The position in the write-ahead log of a primary.
-const POSITION_SQL: &str = "SELECT pg_catalog.pg_current_wal_insert_lsn()::text";
-
-const MAX_ROW_BYTES: usize = 1 << 10;
-
-/// The statements of this module.
-pub(crate) fn own_statements() -> Vec<String> {
-    vec![STATE_SQL.to_owned(), POSITION_SQL.to_owned()]
-}
 
 /// A primary and its standbys.
 pub struct ReplicaSet {
@@ -78,14 +59,6 @@ enum Status {
     /// It does not respond, or belongs to another cluster.
     Unusable,
     Usable(ServerState),
-}
-
-/// The response of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ServerState {
-    is_standby: bool,
-    position: LogPosition,
-    timeline: u32,
 }
 
 /// The positions of the primary.
@@ -300,39 +273,10 @@ fn last_shown(positions: &VecDeque<(Instant, LogPosition)>, replayed: LogPositio
     positions.iter().rev().find(|(_, position)| *position <= replayed).map(|(at, _)| *at)
 }
 
-/// The identifier of the cluster, and the state of the server.
-async fn state(session: &mut Session) -> Result<(String, ServerState), SessionError> {
-    session.send_simple(STATE_SQL)?;
-    let mut row = Vec::new();
-    while session.next(MAX_ROW_BYTES).await? != Response::End {
-        row = session.fields().map(|field| field.map(|text| String::from_utf8_lossy(text).into_owned())).collect();
-    }
-    let field = |index: usize| row.get(index).and_then(Option::as_deref);
-    let parse = || {
-        let is_standby = field(1)? == "true";
-        // The name of a segment has the timeline in hexadecimal digits.
-        let timeline = u32::from_str_radix(field(3)?, if is_standby { 10 } else { 16 }).ok()?;
-        let position = before_page_header(field(2)?.parse().ok()?);
-        Some((field(0)?.to_owned(), ServerState { is_standby, position, timeline }))
-    };
-    let unexpected = "PostgreSQL does not report its position in the write-ahead log";
-    parse().ok_or_else(|| SessionError::Lost(unexpected.to_owned()))
-}
-
 fn message(error: SessionError) -> String {
     match error {
         SessionError::Lost(message) | SessionError::Refused { message, .. } => message,
     }
-}
-
-/// The pages of the write-ahead log, in bytes, and their headers. Where a page begins, a primary is behind the header
-/// already, and a standby that has replayed everything is before it. No record ends in between.
-const PAGE_BYTES: u64 = 8_192;
-const PAGE_HEADERS: [u64; 2] = [24, 40];
-
-fn before_page_header(position: LogPosition) -> LogPosition {
-    let offset = position.bytes() % PAGE_BYTES;
-    if PAGE_HEADERS.contains(&offset) { LogPosition::new(position.bytes() - offset) } else { position }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -431,11 +375,5 @@ mod tests {
         // While nothing is written, a standby shows the newest of equal positions.
         let idle: VecDeque<_> = (0..3).map(|number| (began + SECOND * number, LogPosition::new(7))).collect();
         assert_eq!(last_shown(&idle, LogPosition::new(7)).map(|at| at - began), Some(2 * SECOND));
-    }
-
-    #[test]
-    fn the_header_of_a_page_is_no_distance() {
-        let before = |bytes: u64| before_page_header(LogPosition::new(bytes)).bytes();
-        assert_eq!([8_192, 8_216, 8_232, 8_217, 24_576 + 24].map(before), [8_192, 8_192, 8_192, 8_217, 24_576]);
     }
 }
