@@ -1,6 +1,7 @@
 //! The contract of a metric: what it takes, returns and reads, according to PostgreSQL. Clients may rely on it.
 
 mod drift;
+mod foreign_key;
 mod invalid;
 mod period;
 
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::foreign_key::{ContractForeignKey, ReferencedColumn};
 pub use self::invalid::InvalidContract;
 pub use self::period::{NoPeriodSource, Period, PeriodColumn, PeriodSource, TimeColumnCandidates};
 use crate::ParameterName;
@@ -250,80 +252,16 @@ pub struct ContractTable {
     pub columns: Vec<String>,
     /// The columns of type `date` or timestamp, whether the SQL reads them or not, in the order of the table.
     pub time_columns: Vec<ContractColumn>,
-    /// The foreign keys of which the SQL reads every column, to tables of the data schemas. Absent if there are none.
+    /// The foreign keys to tables of the data schemas, if the SQL reads all their columns. Absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_keys: Vec<ContractForeignKey>,
 }
 
 impl ContractTable {
-    /// Makes a visible table of which no column is read, without time columns and foreign keys.
+    /// Makes a visible table without columns that the SQL reads, time columns or foreign keys.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
         let (schema, name) = (schema.into(), name.into());
         Self { schema, name, is_visible: true, columns: Vec::new(), time_columns: Vec::new(), foreign_keys: Vec::new() }
-    }
-}
-
-/// A foreign key, as the table declares it. Rows may violate one that is `NOT VALID` or `NOT ENFORCED`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[non_exhaustive]
-pub struct ContractForeignKey {
-    /// The columns of the table, in the order of the key.
-    pub columns: Vec<String>,
-    /// The schema of the referenced table.
-    pub referenced_schema: String,
-    /// The referenced table.
-    pub referenced_table: String,
-    /// The columns of the referenced table, one for each column of the key.
-    pub referenced_columns: Vec<String>,
-}
-
-impl ContractForeignKey {
-    /// Makes the foreign key of one column.
-    pub fn new(column: impl Into<String>, target: ReferencedColumn) -> Self {
-        Self {
-            columns: vec![column.into()],
-            referenced_schema: target.schema,
-            referenced_table: target.table,
-            referenced_columns: vec![target.column],
-        }
-    }
-
-    /// The column and what it references, if the key has one column.
-    #[must_use]
-    pub fn only_column(&self) -> Option<(&str, ReferencedColumn)> {
-        let ([column], [referenced]) = (self.columns.as_slice(), self.referenced_columns.as_slice()) else {
-            return None;
-        };
-        Some((column, ReferencedColumn::new(&self.referenced_schema, &self.referenced_table, referenced)))
-    }
-}
-
-/// A column that a foreign key references.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[non_exhaustive]
-pub struct ReferencedColumn {
-    /// The schema.
-    pub schema: String,
-    /// The table.
-    pub table: String,
-    /// The column.
-    pub column: String,
-}
-
-impl ReferencedColumn {
-    /// Makes the column of a table.
-    pub fn new(schema: impl Into<String>, table: impl Into<String>, column: impl Into<String>) -> Self {
-        Self { schema: schema.into(), table: table.into(), column: column.into() }
-    }
-}
-
-impl std::fmt::Display for ReferencedColumn {
-    /// Writes `schema.table.column`.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { schema, table, column } = self;
-        write!(formatter, "{schema}.{table}.{column}")
     }
 }
 

@@ -90,7 +90,7 @@ pub(super) fn any_open(connection: &mut PgConnection) -> QueryResult<bool> {
     Ok(answers.iter().any(|answer| answer.answer))
 }
 
-/// The functions that are on no list, whoever may call them now.
+/// The functions on no list, also those that PUBLIC can no longer execute.
 pub(super) fn unknown(connection: &mut PgConnection) -> QueryResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Function {
