@@ -1,10 +1,9 @@
 //! The catalog and the data apart: on a standby of the catalog's server, and in another database.
 
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
-use metricd_embedded::{Cluster, OWNER_ROLE};
+use metricd_embedded::Cluster;
 use metricd_test_support::Standby;
 use nix::sys::signal::Signal;
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
@@ -14,7 +13,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::definitions::call;
 use crate::external_database::{cluster, external_metricd};
-use crate::support::{Server, definitions, eventually, folder, run, show, write};
+use crate::support::{Server, definitions, eventually, folder, run, write};
 
 const SECRET: &str = "correct horse battery staple, and then some";
 
@@ -24,7 +23,7 @@ async fn connect(url: &str) -> Result<Client> {
     Ok(client)
 }
 
-async fn owner_of(cluster: &Cluster, database: &str) -> Result<Client> {
+pub(crate) async fn owner_of(cluster: &Cluster, database: &str) -> Result<Client> {
     connect(cluster.connection().owner_url(database)?.expose_secret()).await
 }
 
@@ -314,158 +313,5 @@ async fn metrics_read_a_standby_of_another_server() -> Result<()> {
     let several = server.get("/results?metric_id=count&metric_id=place&metric_id=pairs").await?.1;
     assert_eq!(several["results"][0]["result"]["rows"], several["results"][1]["result"]["rows"], "{several}");
     assert_eq!(server.stop(Signal::SIGTERM)?.0, 0);
-    Ok(())
-}
-
-/// Both URLs name both servers. When the primary is gone and the standby is promoted, requests and changes go on.
-#[actix_web::test]
-async fn a_promoted_standby_is_followed_without_a_restart() -> Result<()> {
-    let (mut cluster, folder) = (cluster()?, folder()?);
-    let data_dir = folder.path().join("data");
-    let standby = Standby::of(&cluster).await?;
-    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", cluster.connection().port(), standby.port());
-    let url = |role: &str, target: &str| -> Result<String> {
-        let password = cluster.connection().password(role)?.expose_secret();
-        Ok(format!("postgres://{role}:{password}@{hosts}/postgres?target_session_attrs={target}"))
-    };
-    let (owner, reader) = (url(OWNER_ROLE, "read-write")?, url("reader", "prefer-standby")?);
-    let command = |arguments: &[&str]| -> Result<Command> {
-        let mut command = external_metricd(cluster.connection(), &data_dir)?;
-        command.env("DATABASE_URL", &owner).env("READER_DATABASE_URL", &reader).args(arguments);
-        Ok(command)
-    };
-    let (code, printed, error) = run(&mut command(&["migrate"])?)?;
-    assert_eq!(code, 0, "{printed}{error}");
-    let server = Server::start(&mut command(&[])?)?;
-    let create = async |id: &str| {
-        let metric = json!({"id": id, "title": id, "sql": "SELECT 1 AS one"});
-        Ok::<_, anyhow::Error>(call("POST", format!("{}/metrics", server.address), None, Some(metric)).await?.0)
-    };
-    assert_eq!(create("before").await?, 201);
-    assert_eq!(server.get("/metrics/before").await?.0, 200);
-    standby.catch_up(&cluster).await?;
-
-    cluster.stop_database()?;
-    assert_eq!(create("between").await?, 503, "no server accepts changes");
-    let began = Instant::now();
-    standby.promote(&cluster).await?;
-    eventually("the promoted server is written to", || async { Ok(create("after").await? == 201) }).await?;
-    show(&format!("changes go on {} ms after the promotion began", began.elapsed().as_millis()));
-    for id in ["before", "after"] {
-        assert_eq!(server.get(&format!("/metrics/{id}")).await?.0, 200, "{id}");
-    }
-    assert_eq!(server.get("/health/ready").await?.0, 200);
-    assert_eq!(server.stop(Signal::SIGTERM)?.0, 0);
-    Ok(())
-}
-
-/// Results come from a standby that is recent enough; otherwise, and for changes that it does not show yet, from the
-/// primary.
-#[actix_web::test]
-async fn results_are_read_from_replicas_that_are_recent_enough() -> Result<()> {
-    let (mut cluster, folder) = (cluster()?, folder()?);
-    let data_dir = folder.path().join("data");
-    let standby = Standby::of(&cluster).await?;
-    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", cluster.connection().port(), standby.port());
-    let url = |role: &str, parameters: &str| -> Result<String> {
-        let password = cluster.connection().password(role)?.expose_secret();
-        Ok(format!("postgres://{role}:{password}@{hosts}/postgres{parameters}"))
-    };
-    let (owner, reader) = (url(OWNER_ROLE, "?target_session_attrs=read-write")?, url("reader", "")?);
-    let command = |arguments: &[&str]| -> Result<Command> {
-        let mut command = external_metricd(cluster.connection(), &data_dir)?;
-        command.env("DATABASE_URL", &owner).env("READER_DATABASE_URL", &reader).args(arguments);
-        Ok(command)
-    };
-    let (code, printed, error) = run(&mut command(&["migrate"])?)?;
-    assert_eq!(code, 0, "{printed}{error}");
-    let primary = owner_of(&cluster, "postgres").await?;
-    primary
-        .batch_execute("CREATE TABLE warehouse.sales (id integer); GRANT SELECT ON warehouse.sales TO reader")
-        .await?;
-    standby.catch_up(&cluster).await?;
-    let (code, _, error) = run(command(&["--max-replica-lag", "1"])?
-        .env("READER_DATABASE_URL", cluster.connection().url("reader", "postgres")?.expose_secret()))?;
-    assert!(code == 1 && error.contains("name the primary and its standbys"), "{error}");
-
-    let serve =
-        |lag: &str| Server::start(&mut command(&["--max-replica-lag", lag, "--allow-function", "pg_is_in_recovery"])?);
-    let (patient, strict) = (serve("3600")?, serve("1")?);
-    let create = async |id: &str, sql: &str| {
-        let url = format!("{}/metrics", patient.address);
-        let response =
-            reqwest::Client::new().post(url).json(&json!({"id": id, "title": id, "sql": sql})).send().await?;
-        let position = response.headers().get("metricd-lsn").cloned();
-        assert_eq!(response.status(), 201, "{}", response.text().await?);
-        Ok::<_, anyhow::Error>(position.context("a position")?.to_str()?.to_owned())
-    };
-    create("count", "SELECT count(*) AS n, pg_is_in_recovery() AS standby FROM sales").await?;
-
-    // The rows, whether they are those of the standby, and how old they may be in seconds.
-    let count = async |server: &Server, after: Option<&str>| {
-        let mut request = reqwest::Client::new().get(format!("{}/metrics/count", server.address));
-        if let Some(after) = after {
-            request = request.header("Metricd-After", after);
-        }
-        let response = request.send().await?;
-        let lag: f64 = response.headers().get("metricd-lag").context("a lag")?.to_str()?.parse()?;
-        let result: Value = response.json().await?;
-        let row = &result["rows"][0];
-        Ok::<_, anyhow::Error>((row["n"].as_u64().context("rows")?, row["standby"] == true, lag))
-    };
-    for server in [&patient, &strict] {
-        eventually("the standby answers", || async { Ok(count(server, None).await?.1) }).await?;
-    }
-
-    let replica = standby.connect(&cluster).await?;
-    replica.batch_execute("SELECT pg_wal_replay_pause()").await?;
-    primary.batch_execute("INSERT INTO warehouse.sales VALUES (1)").await?;
-    let position = create("later", "SELECT 1 AS one").await?;
-    let (rows, is_standby, _) = count(&patient, None).await?;
-    assert_eq!((rows, is_standby), (0, true), "the standby does not show it yet");
-    assert_eq!(count(&patient, Some(&position)).await?, (1, false, 0.0), "the primary does");
-    let results = format!("{}/results?metric_id=count", patient.address);
-    let several = reqwest::Client::new().get(results).header("Metricd-After", &position).send().await?;
-    assert!(several.text().await?.contains(r#""n":1"#));
-    let csv = format!("{}/metrics/count?format=csv", patient.address);
-    let csv = reqwest::Client::new().get(csv).header("Metricd-After", &position).send().await?;
-    assert_eq!(csv.text().await?, "n,standby\r\n1,false\r\n");
-    // Nothing is older than a second for the strict server.
-    eventually("the standby is too old", || async { Ok(!count(&strict, None).await?.1) }).await?;
-    for _ in 0..20 {
-        let (rows, is_standby, lag) = count(&strict, None).await?;
-        assert!(rows == 1 && !is_standby && lag == 0.0, "{rows} {is_standby} {lag}");
-    }
-    let (_, is_standby, lag) = count(&patient, None).await?;
-    assert!(is_standby && lag > 0.5, "{lag}");
-
-    replica.batch_execute("SELECT pg_wal_replay_resume()").await?;
-    standby.catch_up(&cluster).await?;
-    for server in [&patient, &strict] {
-        let is_back = || async { Ok(matches!(count(server, Some(&position)).await?, (1, true, lag) if lag <= 1.0)) };
-        eventually("the standby answers again", is_back).await?;
-    }
-    for invalid in ["", "0", "0/", "x/y", "0/123456789"] {
-        let request = reqwest::Client::new().get(format!("{}/metrics/count", patient.address));
-        let refused = request.header("Metricd-After", invalid).send().await?;
-        assert_eq!(refused.status(), 422, "{invalid}");
-        assert!(refused.text().await?.contains("Metricd-After"), "{invalid}");
-    }
-
-    // The primary is gone: nothing is known of what it writes. The standby is promoted, and is the primary.
-    cluster.stop_database()?;
-    let status = async |server: &Server| Ok::<_, anyhow::Error>(server.get("/metrics/count").await?.0);
-    eventually("the standby may be too old", || async { Ok(status(&strict).await? == 503) }).await?;
-    standby.promote(&cluster).await?;
-    for server in [&patient, &strict] {
-        let is_followed = || async { Ok(status(server).await? == 200 && !count(server, None).await?.1) };
-        eventually("the promoted server answers", is_followed).await?;
-        assert_eq!(server.get("/health/ready").await?.0, 200);
-    }
-    let position = create("last", "SELECT 2 AS two").await?;
-    assert_eq!(count(&patient, Some(&position)).await?, (1, false, 0.0));
-    for server in [patient, strict] {
-        assert_eq!(server.stop(Signal::SIGTERM)?.0, 0);
-    }
     Ok(())
 }

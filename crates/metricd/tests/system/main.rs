@@ -18,6 +18,7 @@ mod middleware;
 mod outage;
 mod parameters;
 mod private;
+mod replicas;
 mod results;
 mod streams;
 mod support;
