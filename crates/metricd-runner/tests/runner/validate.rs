@@ -135,7 +135,7 @@ async fn the_reader_resolves_sql_as_the_owner_does() -> Result<()> {
         include_str!("../../../metricd-execution/tests/corpus/hostile_resolved.toml"),
     ] {
         for Entry { name, sql } in corpus(text)? {
-            let [owner, reader] = [plain(&of_owner, &sql).await?, plain(&of_reader, &sql).await?];
+            let (owner, reader) = tokio::try_join!(plain(&of_owner, &sql), plain(&of_reader, &sql))?;
             contracts += usize::from(reader.is_ok());
             if owner != reader {
                 differing.push(format!("{name}: {owner:?}\n    {reader:?}"));
