@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::response::{Head, header};
+use crate::response::{Head, NOT_MODIFIED, header};
 
 /// The warm-up before the measurement, in which connections are opened and statements prepared.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -44,21 +45,37 @@ impl Target {
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) path: String,
-    /// The entity tag to send as `If-None-Match`.
-    pub(crate) tag: Option<String>,
+    /// The lines of further headers.
+    headers: String,
     pub(crate) status: u16,
-    pub(crate) body_bytes: usize,
+    /// The size of the body. `None` accepts any size.
+    pub(crate) body_bytes: Option<usize>,
 }
 
 impl Request {
     /// A request whose expected response is 200 with a body of this size.
     pub(crate) fn ok(path: impl Into<String>, body_bytes: usize) -> Self {
-        Self { path: path.into(), tag: None, status: 200, body_bytes }
+        Self { body_bytes: Some(body_bytes), ..Self::any_size(path) }
+    }
+
+    /// A request whose expected response is 200 with a body of any size.
+    pub(crate) fn any_size(path: impl Into<String>) -> Self {
+        Self { path: path.into(), headers: String::new(), status: 200, body_bytes: None }
+    }
+
+    /// A request with this entity tag, whose expected response is 304.
+    pub(crate) fn not_modified(path: impl Into<String>, tag: &str) -> Self {
+        Self { status: NOT_MODIFIED, ..Self::ok(path, 0) }.with_header("If-None-Match", tag)
+    }
+
+    /// The request with another header.
+    pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers = format!("{}{name}: {value}\r\n", self.headers);
+        self
     }
 
     fn encode(&self, address: SocketAddr) -> Vec<u8> {
-        let condition = self.tag.as_ref().map(|tag| format!("If-None-Match: {tag}\r\n")).unwrap_or_default();
-        format!("GET {} HTTP/1.1\r\nHost: {address}\r\n{condition}\r\n", self.path).into_bytes()
+        format!("GET {} HTTP/1.1\r\nHost: {address}\r\n{}\r\n", self.path, self.headers).into_bytes()
     }
 }
 
@@ -66,9 +83,34 @@ impl Request {
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// The entity tag.
-    pub(crate) tag: Option<String>,
+    head: Vec<u8>,
     pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    /// The value of the header with this name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+
+    /// Checks that the response to the request is 200.
+    pub(crate) fn check(self, Request { path, .. }: &Request) -> Result<Self> {
+        ensure!(self.status == 200, "{path} responds with {}{}", self.status, reason(&self.body));
+        Ok(self)
+    }
+}
+
+/// What a problem document says, as the end of a sentence. Empty for any other body.
+fn reason(body: &[u8]) -> String {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let text = |object: &Value, name: &str| object[name].as_str().unwrap_or_default().to_owned();
+    let mut reasons: Vec<_> =
+        errors.iter().map(|error| format!("`{}`: {}", text(error, "field"), text(error, "message"))).collect();
+    if reasons.is_empty() {
+        reasons.extend(problem["detail"].as_str().map(str::to_owned));
+    }
+    if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) }
 }
 
 /// The measurements of a load.
@@ -96,22 +138,22 @@ pub(crate) async fn measure(target: &Target, clients: u32, duration: Duration) -
         all.add(ended??)?;
     }
     let requests = u32::try_from(all.len()).context("too many requests to count")?;
+    ensure!(requests > 0, "no response arrived within {} s: measure for more `--seconds`", duration.as_secs_f64());
     Ok(Load { requests_per_second: f64::from(requests) / duration.as_secs_f64(), latencies: all })
 }
 
-/// Sends one request, with this entity tag if one is given.
-pub(crate) async fn fetch(address: SocketAddr, path: &str, tag: Option<String>) -> Result<Response> {
+/// Sends one request, and returns the response whatever its status is.
+pub(crate) async fn fetch(address: SocketAddr, request: &Request) -> Result<Response> {
     let mut client = Client::connect(address).await?;
-    let head = client.send(&Request { tag, ..Request::ok(path, 0) }.encode(address)).await?;
-    let body = client.buffer.split_off(head.size_bytes);
-    Ok(Response { status: head.status, tag: header(&client.buffer, "etag").map(str::to_owned), body })
+    let Head { status, size_bytes, .. } = client.send(&request.encode(address)).await?;
+    let body = client.buffer.split_off(size_bytes);
+    Ok(Response { status, head: client.buffer, body })
 }
 
 /// Sends one request and returns the body of the response, which must be 200.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
-    let Response { status, body, .. } = fetch(address, path, None).await?;
-    ensure!(status == 200, "{path} responds with {status}");
-    Ok(body)
+    let request = Request::any_size(path);
+    Ok(fetch(address, &request).await?.check(&request)?.body)
 }
 
 /// Sends the requests in turn until `end`. Counts the responses between `begin` and `end`.
@@ -131,13 +173,12 @@ async fn run_client(
         }
         let head = client.send(bytes).await?;
         let received = Instant::now();
-        if head.status != request.status || head.body_bytes != request.body_bytes {
-            let Request { path, status, body_bytes, .. } = request;
-            bail!(
-                "{path} responds with {} and {} bytes, expected {status} and {body_bytes}",
-                head.status,
-                head.body_bytes
-            );
+        let Request { path, status, body_bytes, .. } = request;
+        if head.status != *status {
+            bail!("{path} responds with {}{}", head.status, reason(&client.buffer[head.size_bytes..]));
+        }
+        if let Some(expected) = body_bytes.filter(|expected| *expected != head.body_bytes) {
+            bail!("{path} responds with {} bytes, expected {expected}", head.body_bytes);
         }
         if received >= begin && received < end {
             latencies.saturating_record(u64::try_from((received - sent).as_micros())?);
@@ -218,9 +259,10 @@ mod tests {
     #[tokio::test]
     async fn a_client_sends_its_tag_and_accepts_304() {
         let address = server(b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n").await;
-        let response = fetch(address, "/", Some("\"a\"".to_owned())).await.unwrap();
-        assert_eq!((response.status, response.tag.as_deref(), response.body.len()), (304, Some("\"a\""), 0));
-        let request = Request { tag: response.tag, status: 304, ..Request::ok("/", 0) };
+        let request = Request::not_modified("/", "\"a\"");
+        let response = fetch(address, &request).await.unwrap();
+        let tag = response.header("etag");
+        assert_eq!((response.status, tag, response.body.len()), (304, Some("\"a\""), 0));
         assert!(String::from_utf8(request.encode(address)).unwrap().ends_with("\r\nIf-None-Match: \"a\"\r\n\r\n"));
         let target = Target::identical(address, request);
         assert!(measure(&target, 1, Duration::from_millis(50)).await.unwrap().requests_per_second > 0.0);
@@ -232,7 +274,7 @@ mod tests {
         let address = server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
         let target = Target { address, requests: vec![vec![good.clone()], vec![good], vec![bad]] };
         for (clients, is_good) in [(1, true), (2, true), (3, false)] {
-            assert_eq!(measure(&target, clients, Duration::from_millis(20)).await.is_ok(), is_good, "{clients}");
+            assert_eq!(measure(&target, clients, Duration::from_millis(100)).await.is_ok(), is_good, "{clients}");
         }
     }
 
@@ -244,6 +286,37 @@ mod tests {
             let target = Target::identical(server(response.as_bytes()).await, Request::ok("/", 2));
             let error = measure(&target, 1, Duration::from_millis(50)).await.unwrap_err();
             assert!(error.to_string().contains("responds with"), "{error}");
+            let target = Target::identical(target.address, Request::any_size("/"));
+            let is_accepted = measure(&target, 1, Duration::from_millis(50)).await.is_ok();
+            assert_eq!(is_accepted, response.contains("200"), "{response}");
         }
+    }
+
+    #[tokio::test]
+    async fn no_response_is_an_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::time::sleep(2 * WARM_UP).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        });
+        let target = Target::identical(address, Request::any_size("/"));
+        let error = measure(&target, 1, Duration::from_millis(10)).await.unwrap_err().to_string();
+        assert_eq!(error, "no response arrived within 0.01 s: measure for more `--seconds`");
+    }
+
+    #[tokio::test]
+    async fn the_error_has_what_the_problem_says() {
+        let problem =
+            r#"{"detail":"some parameters are wrong","errors":[{"field":"kind","message":"it needs a value"}]}"#;
+        let text = format!("HTTP/1.1 422 No\r\nContent-Length: {}\r\n\r\n{problem}", problem.len());
+        let address = server(text.leak().as_bytes()).await;
+        let expected = ": `kind`: it needs a value";
+        let error = get(address, "/metrics/a").await.unwrap_err();
+        assert_eq!(error.to_string(), format!("/metrics/a responds with 422{expected}"));
+        let target = Target::identical(address, Request::any_size("/"));
+        let error = measure(&target, 1, Duration::from_millis(50)).await.unwrap_err();
+        assert!(error.to_string().ends_with(expected), "{error}");
     }
 }
