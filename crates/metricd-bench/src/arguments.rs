@@ -78,27 +78,12 @@ pub(crate) struct Options {
     )]
     pub(crate) parts: Vec<Part>,
 
-    /// The duration of each baseline measurement in seconds, after a warm-up.
-    #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=600))]
-    seconds: u64,
+    #[command(flatten)]
+    pub(crate) measurement: Measurement,
 
     /// The duration of each measurement of a pair in seconds, after a warm-up.
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=600))]
     pair_seconds: u64,
-
-    /// The number of rounds. Rates are medians of the rounds; latencies are of all rounds.
-    #[arg(long, default_value_t = 3, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub(crate) rounds: u32,
-
-    /// The numbers of concurrent clients, one for each measurement; at most 32, since pgbench opens a connection for
-    /// each.
-    #[arg(long, default_value = "1,8,32", value_delimiter = ',', value_name = "COUNTS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CLIENTS)))]
-    pub(crate) clients: Vec<u32>,
-
-    /// Whether the clients of a baseline measurement send different requests, so that each response is a run of the SQL,
-    /// or identical ones, which may share runs. A single client has no other to share with.
-    #[arg(long, default_value = "different,identical", value_delimiter = ',', value_enum, value_name = "NAMES")]
-    requests: Vec<RequestMix>,
 
     /// The workloads of the baseline measurements.
     #[arg(long, default_value = "aggregate,series,listing", value_delimiter = ',', value_enum, value_name = "NAMES")]
@@ -116,6 +101,28 @@ pub(crate) struct Options {
     /// made in the database, with their contracts: 100 000 take some 10 seconds.
     #[arg(long, default_value_t = 1_000 * PAGE_SIZE, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(i64::from(2 * PAGE_SIZE)..=1_000_000))]
     pub(crate) copies: u32,
+}
+
+/// The options of the measurements against the baseline.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Measurement {
+    /// The duration of each measurement against the baseline in seconds, after a warm-up.
+    #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+
+    /// The number of rounds. Rates are medians of the rounds; latencies are of all rounds.
+    #[arg(long, default_value_t = 3, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+
+    /// The numbers of concurrent clients, one for each measurement; at most 32, since pgbench opens a connection for
+    /// each.
+    #[arg(long, default_value = "1,8,32", value_delimiter = ',', value_name = "COUNTS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CLIENTS)))]
+    pub(crate) clients: Vec<u32>,
+
+    /// Whether the clients send different requests, so that each response is a run of the SQL, or identical ones, which
+    /// may share runs. A single client has no other to share with.
+    #[arg(long, default_value = "different,identical", value_delimiter = ',', value_enum, value_name = "NAMES")]
+    requests: Vec<RequestMix>,
 
     /// The file for the figures, as JSON.
     #[arg(long, default_value = "target/metricd-bench.json", value_name = "FILE")]
@@ -127,22 +134,24 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn duration(&self) -> Duration {
-        Duration::from_secs(self.seconds)
-    }
-
     pub(crate) fn pair_duration(&self) -> Duration {
         Duration::from_secs(self.pair_seconds)
     }
 
-    /// The load of each baseline measurement: the number of clients, and which requests they send.
+    pub(crate) fn size(&self) -> Size {
+        Size { records: self.records, definitions: self.definitions }
+    }
+}
+
+impl Measurement {
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// The load of each measurement: the number of clients, and which requests they send.
     pub(crate) fn loads(&self) -> impl Iterator<Item = (u32, RequestMix)> {
         let mixes = |clients| if clients == 1 { &[RequestMix::Different] } else { self.requests.as_slice() };
         self.clients.iter().flat_map(move |&clients| mixes(clients).iter().map(move |&requests| (clients, requests)))
-    }
-
-    pub(crate) fn size(&self) -> Size {
-        Size { records: self.records, definitions: self.definitions }
     }
 }
 
@@ -179,10 +188,10 @@ mod tests {
     #[test]
     fn clients_are_a_list_of_positive_numbers() {
         let line = CommandLine::try_parse_from(["metricd-bench", "--clients", "2,4"]).unwrap();
-        assert_eq!(line.options.clients, [2, 4]);
+        assert_eq!(line.options.measurement.clients, [2, 4]);
         assert_eq!(line.options.parts, Part::value_variants());
         let line = CommandLine::try_parse_from(["metricd-bench", "--clients", "1,8"]).unwrap();
-        let loads: Vec<_> = line.options.loads().collect();
+        let loads: Vec<_> = line.options.measurement.loads().collect();
         assert_eq!(loads, [(1, RequestMix::Different), (8, RequestMix::Different), (8, RequestMix::Identical)]);
         assert!(CommandLine::try_parse_from(["metricd-bench", "--clients", "0"]).is_err());
         assert!(CommandLine::try_parse_from(["metricd-bench", "--records", "51999"]).is_err());

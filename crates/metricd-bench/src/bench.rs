@@ -1,36 +1,40 @@
-//! Runs the benchmark: builds metricd, ingests the data, measures and reports.
+//! Runs the benchmark on a private PostgreSQL: builds metricd, ingests the data, measures and reports.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
-use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::{Options, Part};
-use crate::figures::Round;
-use crate::load::{Request, Target};
+use crate::arguments::{Measurement, Options, Part};
+use crate::baseline::{self, Subject};
+use crate::load::{self, Request};
 use crate::metricd::{Metricd, build};
-use crate::pgbench::{Postgres, script};
+use crate::pgbench::{Pgbench, script};
 use crate::process::Server;
-use crate::report::{Cell, Report, Settings};
-use crate::workload::Workload;
-use crate::{data, fixed_body, load, pairs};
+use crate::report::{Report, Settings};
+use crate::workload::{Workload, path};
+use crate::{data, pairs};
 
 /// The interval at which the progress bar is redrawn.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Measures, prints the tables and writes the figures.
+/// Measures on a private PostgreSQL, prints the tables and writes the figures.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    report(&options.measurement.json, prepare_and_measure(options))
+}
+
+/// Waits for the report, prints its tables and writes its figures into the file.
+pub(crate) fn report(json: &Path, measured: impl Future<Output = Result<Report>>) -> Result<()> {
     // One thread only, so that the load generator leaves the cores to what it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(prepare_and_measure(options))?;
+    let report = runtime.block_on(measured)?;
     report.print();
-    report.write(&options.json)
+    report.write(json)
 }
 
 async fn prepare_and_measure(options: &Options) -> Result<Report> {
@@ -41,11 +45,7 @@ async fn prepare_and_measure(options: &Options) -> Result<Report> {
     let path = |name: &str| folder.path().join(name);
     let bar = progress_bar();
 
-    bar.set_message("building metricd");
-    let program = match &options.metricd {
-        Some(program) => program.canonicalize().with_context(|| format!("there is no `{}`", program.display()))?,
-        None => build().await?,
-    };
+    let program = program(&options.measurement, &bar).await?;
     bar.set_message("ingesting");
     fs::create_dir(path("files"))?;
     data::write(&path("files"), options.size())?;
@@ -53,16 +53,30 @@ async fn prepare_and_measure(options: &Options) -> Result<Report> {
     metricd.ingest(&path("files")).await?;
 
     let server = metricd.serve(&path("metricd.log")).await?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let measured = tokio::select! {
-        measured = measure(options, &metricd, &server, folder.path(), &bar) => measured,
-        _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
-        _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
-    };
+    let measured = unless_interrupted(measure(options, &metricd, &server, folder.path(), &bar)).await;
     bar.finish_and_clear();
     server.stop().await?;
     measured
+}
+
+/// The metricd program to measure.
+pub(crate) async fn program(options: &Measurement, bar: &ProgressBar) -> Result<PathBuf> {
+    bar.set_message("building metricd");
+    match &options.metricd {
+        Some(program) => program.canonicalize().with_context(|| format!("there is no `{}`", program.display())),
+        None => build().await,
+    }
+}
+
+/// Measures until it is done, or until Ctrl-C or SIGTERM. The caller then stops the server in order.
+pub(crate) async fn unless_interrupted(measured: impl Future<Output = Result<Report>>) -> Result<Report> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        measured = measured => measured,
+        _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
+    }
 }
 
 async fn measure(
@@ -74,78 +88,32 @@ async fn measure(
 ) -> Result<Report> {
     let postgres = metricd.postgres()?;
     postgres.analyze().await?;
-    let cells = if options.parts.contains(&Part::Baseline) {
-        measure_baseline(options, &postgres, server, folder, bar).await?
-    } else {
-        Vec::new()
-    };
+    let mut cells = Vec::new();
+    if options.parts.contains(&Part::Baseline) {
+        let mut subjects = Vec::new();
+        for workload in Workload::ALL.into_iter().filter(|workload| options.workloads.contains(workload)) {
+            subjects.push(subject(workload, server).await?);
+        }
+        let pgbench = Pgbench::of_private(&postgres)?;
+        cells = baseline::measure(&subjects, &options.measurement, (server, &pgbench), folder, bar).await?;
+    }
     let pairs = pairs::measure(options, &postgres, metricd, (server.address, folder), bar).await?;
     Ok(Report { setting: Settings::of(options), start: server.start, memory: server.memory(), cells, pairs })
 }
 
-async fn measure_baseline(
-    options: &Options,
-    postgres: &Postgres,
-    server: &Server,
-    folder: &Path,
-    bar: &ProgressBar,
-) -> Result<Vec<Cell>> {
-    let bodies = folder.join("bodies");
-    fs::create_dir(&bodies)?;
-    let mut cells = Vec::new();
-    for workload in Workload::ALL {
-        let body = load::get(server.address, &workload.path()).await?;
-        check_body(workload, &body)?;
-        fs::write(bodies.join(workload.name()), &body)?;
-        fs::write(folder.join(workload.name()), script(workload))?;
-        if options.workloads.contains(&workload) {
-            for (clients, requests) in options.loads() {
-                cells.push(Cell::new(workload, clients, requests, body.len())?);
-            }
-        }
-    }
-    let mut itself = Command::new(std::env::current_exe()?);
-    let web = Server::start(itself.arg("fixed-bodies").arg(&bodies), &folder.join("fixed-bodies.log")).await?;
-
-    let duration = options.duration();
-    let baselines = cells.chunk_by(Cell::has_baseline_of).count();
-    bar.set_length(u64::try_from(2 * baselines + cells.len())? * u64::from(options.rounds));
-    for round in 1..=options.rounds {
-        for cells in cells.chunk_by_mut(Cell::has_baseline_of) {
-            let Some(&mut Cell { workload, clients, body_bytes, .. }) = cells.first_mut() else { continue };
-            let step = |name: &str| {
-                bar.inc(1);
-                bar.set_message(format!("round {round}: {}, {clients} clients, {name}", workload.name()));
-            };
-            step("pgbench");
-            let pgbench_tps = postgres.measure(&folder.join(workload.name()), clients, duration).await?;
-            step("web server");
-            let fixed = Target::identical(web.address, Request::ok(fixed_body::path(workload), body_bytes));
-            let http_rps = load::measure(&fixed, clients, duration).await?.requests_per_second;
-            for cell in cells {
-                step(&format!("metricd, {} requests", cell.requests.name()));
-                let request = |path| vec![Request::ok(path, body_bytes)];
-                let requests = workload.paths(cell.requests).into_iter().map(request).collect();
-                let target = Target { address: server.address, requests };
-                let metricd = load::measure(&target, clients, duration).await?;
-                let round = Round { pgbench_tps, http_rps, metricd_rps: metricd.requests_per_second };
-                cell.add(round, &metricd.latencies, server.memory())?;
-            }
-        }
-    }
-    Ok(cells)
-}
-
-/// Checks that the result has the expected number of rows: otherwise the comparison would be meaningless.
-fn check_body(workload: Workload, body: &[u8]) -> Result<()> {
-    let result: Value = serde_json::from_slice(body).context("metricd's response is not JSON")?;
-    let rows = result["rows"].as_array().map_or(0, Vec::len);
-    ensure!(rows == usize::try_from(workload.rows())?, "the {} has {rows} rows", workload.name());
-    Ok(())
+/// The workload, if its result has the expected number of rows: otherwise the comparison would be meaningless.
+async fn subject(workload: Workload, server: &Server) -> Result<Subject> {
+    let (body, rows) = (load::get(server.address, &workload.path()).await?, usize::try_from(workload.rows())?);
+    let result: Value = serde_json::from_slice(&body).context("metricd's response is not JSON")?;
+    let found = result["rows"].as_array().map_or(0, Vec::len);
+    ensure!(found == rows, "the {} has {found} rows", workload.name());
+    let (script, size_bytes) = (script(workload), body.len());
+    let request = |client| Request::ok(path(&workload.id(), client), size_bytes);
+    Ok(Subject::new(workload.name().to_owned(), rows, body, script, request))
 }
 
 /// A progress bar. It is hidden if standard error is not a terminal.
-fn progress_bar() -> ProgressBar {
+pub(crate) fn progress_bar() -> ProgressBar {
     let template = "{msg} [{wide_bar}] {pos}/{len} {eta}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style.progress_chars("=> "));

@@ -1,7 +1,7 @@
 //! Serves bodies of the same sizes from memory, to measure the web server alone. The program starts itself in this
 //! mode.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
@@ -10,18 +10,14 @@ use actix_web::web::Bytes;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context, Result};
 
-use crate::workload::Workload;
-
-/// The path of the workload's body.
-pub(crate) fn path(workload: Workload) -> String {
-    format!("/{}", workload.name())
-}
-
-/// Serves the folder's files until standard input is closed. The system closes it when the program that started this
-/// one ends.
+/// Serves the folder's files, each at the path of its name, until standard input is closed. The system closes it when
+/// the program that started this one ends.
 pub(crate) fn serve(folder: &Path) -> Result<()> {
-    let read = |workload: Workload| Ok((path(workload), Bytes::from(fs::read(folder.join(workload.name()))?)));
-    let bodies: Vec<(String, Bytes)> = Workload::ALL.into_iter().map(read).collect::<io::Result<_>>()?;
+    let read = |entry: io::Result<DirEntry>| {
+        let file = entry?;
+        Ok((format!("/{}", file.file_name().display()), Bytes::from(fs::read(file.path())?)))
+    };
+    let bodies: Vec<(String, Bytes)> = fs::read_dir(folder)?.map(read).collect::<io::Result<_>>()?;
     actix_web::rt::System::new().block_on(async move {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;

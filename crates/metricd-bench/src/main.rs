@@ -12,6 +12,7 @@
 //! cell follow one another, and so do the rounds, so that noise affects all alike.
 
 mod arguments;
+mod baseline;
 mod bench;
 mod data;
 mod figures;

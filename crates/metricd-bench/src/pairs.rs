@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 use serde_json::Value;
 
-use crate::arguments::{Options, Part};
+use crate::arguments::{Measurement, Options, Part};
 use crate::data::metrics_of_one_call;
 use crate::figures::Goal;
 use crate::load::{self, Request, Target};
@@ -17,7 +17,7 @@ use crate::pair::{Pair, PairCell, Side};
 use crate::pgbench::Postgres;
 use crate::process::Server;
 use crate::response::NOT_MODIFIED;
-use crate::workload::{MAX_CLIENTS, RequestMix, Workload, path};
+use crate::workload::{MAX_CLIENTS, Workload, path};
 
 /// The number of definitions of a page.
 pub(crate) const PAGE_SIZE: u32 = 100;
@@ -37,6 +37,8 @@ pub(crate) async fn measure(
     (address, folder): (SocketAddr, &Path),
     bar: &ProgressBar,
 ) -> Result<PairResults> {
+    let Measurement { rounds, clients, .. } = &options.measurement;
+    let rounds = *rounds;
     let mut measured = PairResults::default();
     // The pages come last, so that the definitions that they need do not affect the other pairs.
     for part in [Part::Results, Part::Unchanged, Part::Tls, Part::Pages] {
@@ -65,12 +67,11 @@ pub(crate) async fn measure(
                 }
             },
         };
-        let cells =
-            pairs.iter().flat_map(|pair| options.clients.iter().map(|clients| PairCell::new(pair.clone(), *clients)));
+        let cells = pairs.iter().flat_map(|pair| clients.iter().map(|clients| PairCell::new(pair.clone(), *clients)));
         let mut cells: Vec<_> = cells.collect();
         bar.reset();
-        bar.set_length(u64::try_from(cells.len())? * u64::from(options.rounds));
-        for round in 1..=options.rounds {
+        bar.set_length(u64::try_from(cells.len())? * u64::from(rounds));
+        for round in 1..=rounds {
             for cell in &mut cells {
                 bar.inc(1);
                 bar.set_message(format!("round {round}: {}, {} clients", part.name(), cell.clients));
@@ -140,7 +141,7 @@ async fn tls(servers: &[Server]) -> Result<Vec<Pair>> {
         for (server, name) in servers.iter().zip(["TCP", "TLS"]) {
             let body_bytes = load::get(server.address, &workload.path()).await?.len();
             let request = |path| vec![Request::ok(path, body_bytes)];
-            let requests = workload.paths(RequestMix::Different).into_iter().map(request).collect();
+            let requests = workload.paths().map(request).collect();
             let target = Target { address: server.address, requests };
             sides.push(Side { name: format!("{}, {name}", workload.name()), target, units_per_response: 1 });
         }
@@ -196,7 +197,7 @@ async fn unchanged(address: SocketAddr) -> Result<Result<Pair, String>> {
         return Ok(Err(note));
     }
     let request = |path| vec![Request::ok(path, full.body.len())];
-    let requests = Workload::Series.paths(RequestMix::Different).into_iter().map(request).collect();
+    let requests = Workload::Series.paths().map(request).collect();
     let side = |name: &str, target| Side { name: name.to_owned(), target, units_per_response: 1 };
     Ok(Ok(Pair {
         first: side("GET /metrics/{id}, 200", Target { address, requests }),

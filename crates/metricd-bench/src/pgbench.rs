@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use metricd_embedded::{ConnectionInfo, OWNER_ROLE};
 use secrecy::ExposeSecret;
 use tokio::process::Command;
@@ -51,24 +51,51 @@ impl Postgres {
         self.analyze().await
     }
 
+    fn program(&self, name: &str, role: &str) -> Result<Command> {
+        let mut command = Command::new(find_program(&self.bin_dir, name));
+        command.envs(self.variables(role)?);
+        Ok(command)
+    }
+
+    /// The variables with which PostgreSQL's programs connect as the role.
+    fn variables(&self, role: &str) -> Result<Vec<(&'static str, String)>> {
+        Ok(vec![
+            ("PGHOST", self.connection.socket_dir().display().to_string()),
+            ("PGPORT", self.connection.port().to_string()),
+            ("PGUSER", role.to_owned()),
+            // Not an argument: every user of the machine can see those.
+            ("PGPASSWORD", self.connection.password(role)?.expose_secret().to_owned()),
+        ])
+    }
+}
+
+/// The program, and how it connects as the reader.
+pub(crate) struct Pgbench {
+    program: PathBuf,
+    /// The name of the database.
+    database: String,
+    /// The variables with which it connects. They have the password.
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Pgbench {
+    /// The program for a private PostgreSQL.
+    pub(crate) fn of_private(postgres: &Postgres) -> Result<Self> {
+        let program = find_program(&postgres.bin_dir, "pgbench");
+        Ok(Self { program, database: DATABASE.to_owned(), variables: postgres.variables(READER)? })
+    }
+
     /// Measures the rate of this number of clients, in transactions per second.
     pub(crate) async fn measure(&self, script: &Path, clients: u32, duration: Duration) -> Result<f64> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(usize::try_from(clients)?);
-        let mut command = self.program("pgbench", READER)?;
+        let mut command = Command::new(&self.program);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.args(["-n", "-M", "prepared", "-c", &clients.to_string(), "-j", &threads.to_string()]);
-        command.args(["-T", &duration.as_secs().to_string(), "-f"]).arg(script).arg(DATABASE);
-        parse_tps(&run(&mut command).await?)
-    }
-
-    fn program(&self, name: &str, role: &str) -> Result<Command> {
-        let mut command = Command::new(find_program(&self.bin_dir, name));
-        command.env("PGHOST", self.connection.socket_dir());
-        command.env("PGPORT", self.connection.port().to_string());
-        command.env("PGUSER", role);
-        // Not an argument: every user of the machine can see those.
-        command.env("PGPASSWORD", self.connection.password(role)?.expose_secret());
-        Ok(command)
+        command.args(["-T", &duration.as_secs().to_string(), "-f"]).arg(script).arg(&self.database);
+        // The other lines of an error are those of the other clients.
+        let first_line = |error: anyhow::Error| anyhow!("{}", error.to_string().lines().next().unwrap_or_default());
+        parse_tps(&run(&mut command).await.map_err(first_line)?)
     }
 }
 
@@ -141,5 +168,12 @@ mod tests {
         for workload in Workload::ALL {
             assert!(!script(workload).contains(':') && script(workload).matches(';').count() == 1);
         }
+    }
+
+    #[tokio::test]
+    async fn an_error_of_all_clients_is_one_line() {
+        let pgbench = Pgbench { program: "ls".into(), database: "/nowhere/a".to_owned(), variables: Vec::new() };
+        let error = pgbench.measure(Path::new("/nowhere/b"), 1, Duration::ZERO).await.unwrap_err().to_string();
+        assert!(error.starts_with("`ls` failed ") && error.lines().count() == 1, "{error}");
     }
 }

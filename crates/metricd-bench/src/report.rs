@@ -11,21 +11,23 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::arguments::Options;
+use crate::arguments::{Measurement, Options};
 use crate::figures::{Round, median};
 use crate::load;
 use crate::pair::{self, PairCell};
 use crate::pairs::PairResults;
 use crate::process::Memory;
-use crate::workload::{RequestMix, Workload};
+use crate::workload::RequestMix;
 
-/// The measurements of a workload with this number of clients.
+/// The measurements of a subject with this number of clients.
 #[derive(Debug)]
 pub(crate) struct Cell {
-    pub(crate) workload: Workload,
+    /// The workload, or the metric.
+    subject: String,
     pub(crate) clients: u32,
     pub(crate) requests: RequestMix,
-    pub(crate) body_bytes: usize,
+    rows: usize,
+    body_bytes: usize,
     rounds: Vec<Round>,
     /// The latencies of metricd in all rounds, in microseconds.
     latencies: Histogram<u64>,
@@ -33,14 +35,15 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn new(workload: Workload, clients: u32, requests: RequestMix, body_bytes: usize) -> Result<Self> {
-        let latencies = load::latencies()?;
-        Ok(Self { workload, clients, requests, body_bytes, rounds: Vec::new(), latencies, memory: None })
-    }
-
-    /// Whether both cells are compared to the same baseline.
-    pub(crate) fn has_baseline_of(&self, other: &Self) -> bool {
-        (self.workload, self.clients) == (other.workload, other.clients)
+    /// A cell without measurements. The size is that of the result: its rows, and the bytes of its body.
+    pub(crate) fn new(
+        subject: &str,
+        clients: u32,
+        requests: RequestMix,
+        (rows, body_bytes): (usize, usize),
+    ) -> Result<Self> {
+        let (subject, latencies) = (subject.to_owned(), load::latencies()?);
+        Ok(Self { subject, clients, requests, rows, body_bytes, rounds: Vec::new(), latencies, memory: None })
     }
 
     /// Adds the measurements of a round, and the memory that metricd had in use after it.
@@ -59,16 +62,17 @@ impl Cell {
         Duration::from_micros(self.latencies.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
     }
 
-    fn row(&self) -> String {
+    /// The row, whose first column has this width.
+    fn row(&self, width: usize) -> String {
         format!(
-            "{:<10} {:>7}  {:<9} {:>9.0} {:>9.0} {:>9.0} {:>9.0} {:>6.2} {:>8.2} {:>8.2} {:>7.1} {:>8}",
-            self.workload.name(),
+            "{:<width$} {:>7}  {:<9} {:>9} {:>9} {:>9} {:>9} {:>6.2} {:>8.2} {:>8.2} {:>7.1} {:>8}",
+            self.subject,
             self.clients,
             self.requests.name(),
-            self.median(|round| round.pgbench_tps),
-            self.median(|round| round.http_rps),
-            self.median(|round| round.baseline()),
-            self.median(|round| round.metricd_rps),
+            rate(self.median(|round| round.pgbench_tps)),
+            rate(self.median(|round| round.http_rps)),
+            rate(self.median(|round| round.baseline())),
+            rate(self.median(|round| round.metricd_rps)),
             self.median(|round| round.ratio()),
             self.milliseconds(0.5),
             self.milliseconds(0.99),
@@ -79,10 +83,10 @@ impl Cell {
 
     fn json(&self) -> Value {
         json!({
-            "workload": self.workload,
+            "workload": self.subject,
             "clients": self.clients,
             "requests": self.requests,
-            "rows": self.workload.rows(),
+            "rows": self.rows,
             "body_bytes": self.body_bytes,
             "pgbench_tps": self.median(|round| round.pgbench_tps),
             "http_rps": self.median(|round| round.http_rps),
@@ -98,8 +102,14 @@ impl Cell {
     }
 }
 
+/// The header of the columns after the first.
 const TABLE_HEADER: &str =
-    "workload   clients  requests    pgbench      http  baseline   metricd  ratio   p50 ms   p99 ms p99/p50   RSS MB\n";
+    " clients  requests    pgbench      http  baseline   metricd  ratio   p50 ms   p99 ms p99/p50   RSS MB\n";
+
+/// A rate per second: whole, or with a decimal if it is low.
+fn rate(per_second: f64) -> String {
+    if per_second < 100.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") }
+}
 
 fn megabytes(memory: Option<Memory>) -> String {
     memory.map_or_else(|| "unknown".to_owned(), |memory| tenths_of_mebibytes(memory.resident_bytes))
@@ -114,23 +124,44 @@ fn tenths_of_mebibytes(bytes: u64) -> String {
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Settings {
     seconds: u64,
-    pair_seconds: u64,
     rounds: u32,
+    cores: usize,
+    #[serde(flatten)]
+    private: Option<PrivateSettings>,
+}
+
+/// What is set for a private PostgreSQL only.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct PrivateSettings {
+    pair_seconds: u64,
     records: u32,
     definitions: u32,
-    cores: usize,
 }
 
 impl Settings {
+    /// The settings for a private PostgreSQL.
     pub(crate) fn of(options: &Options) -> Self {
-        Self {
-            seconds: options.duration().as_secs(),
+        let private = PrivateSettings {
             pair_seconds: options.pair_duration().as_secs(),
-            rounds: options.rounds,
             records: options.size().records,
             definitions: options.size().definitions,
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-        }
+        };
+        Self { private: Some(private), ..Self::of_measurement(&options.measurement) }
+    }
+
+    /// The settings of the measurements against the baseline.
+    fn of_measurement(options: &Measurement) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { seconds: options.duration().as_secs(), rounds: options.rounds, cores, private: None }
+    }
+
+    fn render(self) -> String {
+        let Self { seconds, rounds, cores, private } = self;
+        let (data, pairs) = private.map_or_else(Default::default, |private| {
+            let PrivateSettings { pair_seconds, records, definitions } = private;
+            (format!("{records} records, {definitions} definitions, "), format!(", {pair_seconds} s for pairs"))
+        });
+        format!("{data}{cores} cores; {rounds} rounds of {seconds} s each{pairs}; rates per second\n")
     }
 }
 
@@ -138,7 +169,7 @@ impl Settings {
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) setting: Settings,
-    /// The time that metricd and its private PostgreSQL took to start.
+    /// The time that metricd took to start, with its private PostgreSQL if it has one.
     pub(crate) start: Duration,
     /// The memory of metricd after all measurements.
     pub(crate) memory: Option<Memory>,
@@ -164,13 +195,11 @@ impl Report {
     }
 
     fn render(&self) -> String {
-        let Settings { seconds, pair_seconds, rounds, records, definitions, cores } = self.setting;
-        let mut text = format!(
-            "{records} records, {definitions} definitions, {cores} cores; {rounds} rounds of {seconds} s each, \
-             {pair_seconds} s for pairs; rates per second\n"
-        );
+        let mut text = self.setting.render();
         let PairResults { cells: pairs, notes } = &self.pairs;
-        table(&mut text, TABLE_HEADER, self.cells.iter().map(Cell::row));
+        let width = self.cells.iter().map(|cell| cell.subject.chars().count()).max().unwrap_or_default().max(10);
+        let head = format!("{:<width$}{TABLE_HEADER}", "workload");
+        table(&mut text, &head, self.cells.iter().map(|cell| cell.row(width)));
         table(&mut text, pair::TABLE_HEADER, pairs.iter().map(PairCell::row));
         table(&mut text, "", notes.iter().cloned());
         let peak = self.memory.map_or_else(|| "unknown".to_owned(), |memory| tenths_of_mebibytes(memory.peak_bytes));
@@ -205,7 +234,7 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let mut cell = Cell::new(Workload::Series, 8, RequestMix::Different, 1_234).unwrap();
+        let mut cell = Cell::new("series", 8, RequestMix::Different, (30, 1_234)).unwrap();
         let mut latencies = load::latencies().unwrap();
         latencies.record_n(1_000, 98).unwrap();
         latencies.record_n(4_000, 2).unwrap();
@@ -215,13 +244,20 @@ mod tests {
             cell.add(round, &latencies, memory).unwrap();
         }
         let pairs = PairResults { cells: vec![pair::tests::cell()], notes: vec!["304 was not measured".to_owned()] };
-        let setting = Settings { seconds: 5, pair_seconds: 1, rounds: 3, records: 200_000, definitions: 10, cores: 2 };
+        let private = Some(PrivateSettings { pair_seconds: 1, records: 200_000, definitions: 10 });
+        let setting = Settings { seconds: 5, rounds: 3, cores: 2, private };
         Report { setting, start: Duration::from_millis(1_250), memory, cells: vec![cell], pairs }
     }
 
     #[test]
     fn the_table_has_medians_in_aligned_columns() {
         let text = report().render();
+        assert!(
+            text.starts_with(
+                "200000 records, 10 definitions, 2 cores; 3 rounds of 5 s each, 1 s for pairs; rates per second\n"
+            ),
+            "{text}"
+        );
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[2].len(), lines[3].len(), "{text}");
         let columns: Vec<_> = lines[3].split_whitespace().collect();
@@ -235,6 +271,11 @@ mod tests {
             text.ends_with("metricd after all measurements: 20.0 MB, at most 21.0 MB; started in 1.25 s\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn low_rates_have_a_decimal() {
+        assert_eq!([1.26, 99.91, 100.4].map(rate), ["1.3", "99.9", "100"]);
     }
 
     #[test]

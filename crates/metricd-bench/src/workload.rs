@@ -95,11 +95,8 @@ impl Workload {
         path(&self.id(), 0)
     }
 
-    /// The paths that the clients request.
-    pub(crate) fn paths(self, requests: RequestMix) -> Vec<String> {
-        match requests {
-            RequestMix::Identical => vec![self.path()],
-            RequestMix::Different => (0..MAX_CLIENTS).map(|client| path(&self.id(), client)).collect(),
-        }
+    /// The paths that the clients request, each another one.
+    pub(crate) fn paths(self) -> impl Iterator<Item = String> {
+        (0..MAX_CLIENTS).map(move |client| path(&self.id(), client))
     }
 }
