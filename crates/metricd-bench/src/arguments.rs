@@ -1,11 +1,14 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
 
 use crate::data::{LISTING_ROWS, MIN_DEFINITIONS, Size};
+use crate::metric_request::MetricRequest;
 use crate::pairs::PAGE_SIZE;
 use crate::workload::{MAX_CLIENTS, RequestMix, Workload};
 
@@ -20,18 +23,32 @@ use crate::workload::{MAX_CLIENTS, RequestMix, Workload};
 /// of it takes about 13 minutes, the pairs less than 2 of them. To measure only the pairs:
 ///
 /// metricd-bench --parts results,pages,unchanged,tls
+///
+/// To measure metrics of a database of yours, see `metricd-bench database --help`.
 #[derive(Debug, Parser)]
 #[command(name = "metricd-bench", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct CommandLine {
     #[command(subcommand)]
-    mode: Option<Hidden>,
+    mode: Option<Subcommands>,
 
     #[command(flatten)]
     options: Options,
 }
 
 #[derive(Debug, Subcommand)]
-enum Hidden {
+enum Subcommands {
+    /// Measures metrics of a database that exists.
+    ///
+    /// Each metric is measured with metricd, next to pgbench with the same SQL as the same reader, and next to the web
+    /// server alone with bodies of the same size. The database needs `metricd migrate` and the metrics. The benchmark
+    /// changes nothing in it: it starts `metricd serve` on a free port of 127.0.0.1, and reads.
+    ///
+    /// The load is real, and other users of the database feel it. With 32 clients the reader has up to 48 connections.
+    ///
+    /// metricd-bench database --metric revenue --metric 'orders?start_date=2026-01-01'
+    ///
+    /// metricd-bench database --metric revenue -- --max-replica-lag 5
+    Database(Box<DatabaseOptions>),
     /// Serves fixed bodies, to measure the web server alone. The program starts itself in this mode.
     #[command(hide = true)]
     FixedBodies { folder: PathBuf },
@@ -133,6 +150,34 @@ pub(crate) struct Measurement {
     pub(crate) metricd: Option<PathBuf>,
 }
 
+/// The options of a measurement on a database that exists.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DatabaseOptions {
+    /// A metric to measure, with its parameters as in the URL of its result: `orders` or
+    /// `orders?kind=web&start_date=2026-01-01`. May be repeated.
+    #[arg(long = "metric", required = true, value_name = "ID[?QUERY]")]
+    pub(crate) metrics: Vec<MetricRequest>,
+
+    #[command(flatten)]
+    pub(crate) measurement: Measurement,
+
+    /// The owner's URL, as for metricd. Put it into the variable, since every user of the machine can see flags.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "DATABASE_URL")]
+    pub(crate) database_url: SecretString,
+
+    /// The reader's URL, as for metricd. pgbench connects by it as well; if it names several servers, to one of them.
+    #[arg(long, env = "READER_DATABASE_URL", hide_env_values = true, value_name = "READER_DATABASE_URL")]
+    pub(crate) reader_database_url: SecretString,
+
+    /// The schemas whose tables the metrics read, as for metricd.
+    #[arg(long = "data-schema", env = "METRICD_DATA_SCHEMAS", value_name = "SCHEMAS")]
+    pub(crate) data_schemas: Option<String>,
+
+    /// Further flags for `metricd serve`, such as `--max-replica-lag 5`. Its other settings are not read from variables.
+    #[arg(last = true, value_name = "SERVE_FLAGS")]
+    pub(crate) serve_flags: Vec<OsString>,
+}
+
 impl Options {
     pub(crate) fn pair_duration(&self) -> Duration {
         Duration::from_secs(self.pair_seconds)
@@ -158,6 +203,7 @@ impl Measurement {
 /// The mode of the program.
 pub(crate) enum Mode {
     Measure(Options),
+    MeasureDatabase(Box<DatabaseOptions>),
     ServeFixedBodies(PathBuf),
 }
 
@@ -168,14 +214,15 @@ impl Arguments {
     /// Parses the command line. Exits if it is wrong or requests help.
     pub(crate) fn read() -> Mode {
         match CommandLine::parse() {
-            CommandLine { mode: Some(Hidden::FixedBodies { folder }), .. } => Mode::ServeFixedBodies(folder),
+            CommandLine { mode: Some(Subcommands::Database(options)), .. } => Mode::MeasureDatabase(options),
+            CommandLine { mode: Some(Subcommands::FixedBodies { folder }), .. } => Mode::ServeFixedBodies(folder),
             CommandLine { mode: None, options } => Mode::Measure(options),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::CommandFactory;
 
     use super::*;
@@ -195,5 +242,33 @@ mod tests {
         assert_eq!(loads, [(1, RequestMix::Different), (8, RequestMix::Different), (8, RequestMix::Identical)]);
         assert!(CommandLine::try_parse_from(["metricd-bench", "--clients", "0"]).is_err());
         assert!(CommandLine::try_parse_from(["metricd-bench", "--records", "51999"]).is_err());
+    }
+
+    fn parse_database(arguments: &[&str]) -> Result<Box<DatabaseOptions>, String> {
+        let all = ["metricd-bench", "database", "--database-url=o", "--reader-database-url=r"];
+        let line = CommandLine::try_parse_from(all.iter().chain(arguments)).map_err(|error| error.to_string())?;
+        let Some(Subcommands::Database(options)) = line.mode else { panic!("another mode") };
+        Ok(options)
+    }
+
+    /// Options with the URLs `o` and `r`, and a flag for the server.
+    pub(crate) fn database_options() -> Box<DatabaseOptions> {
+        parse_database(&["--metric=a?kind=b", "--metric=c", "--clients=4", "--", "--max-replica-lag", "5"]).unwrap()
+    }
+
+    #[test]
+    fn a_database_is_measured_with_its_metrics_and_further_flags_of_serve() {
+        let options = database_options();
+        let names: Vec<_> = options.metrics.iter().map(ToString::to_string).collect();
+        assert_eq!((names, options.measurement.clients), (vec!["a?kind=b".to_owned(), "c".to_owned()], vec![4]));
+        assert_eq!(options.serve_flags, ["--max-replica-lag", "5"]);
+        for (arguments, expected) in [
+            (&[] as &[_], "--metric <ID[?QUERY]>"),
+            (&["--metric=a?limit=5"], "leave `limit` out"),
+            (&["--metric=a", "--clients=33"], "33 is not in 1..=32"),
+        ] {
+            let error = parse_database(arguments).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

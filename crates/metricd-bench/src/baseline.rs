@@ -14,6 +14,7 @@ use crate::load::{self, Request, Target};
 use crate::pgbench::Pgbench;
 use crate::process::Server;
 use crate::report::Cell;
+use crate::script::Script;
 use crate::workload::{MAX_CLIENTS, RequestMix};
 
 /// A result of metricd to measure, with what is measured next to it.
@@ -26,7 +27,7 @@ pub(crate) struct Subject {
     /// The body of the result, for the web server alone.
     pub(crate) body: Vec<u8>,
     /// The SQL of the metric, for pgbench.
-    pub(crate) script: String,
+    pub(crate) script: Script,
     /// The different requests for the result, one for each client.
     pub(crate) requests: Vec<Request>,
 }
@@ -37,7 +38,7 @@ impl Subject {
         name: String,
         rows: usize,
         body: Vec<u8>,
-        script: String,
+        script: Script,
         request: impl Fn(u32) -> Request,
     ) -> Self {
         Self { name, rows, body, script, requests: (0..MAX_CLIENTS).map(request).collect() }
@@ -67,7 +68,7 @@ pub(crate) async fn measure(
     let mut measured = Vec::new();
     for (index, subject) in subjects.iter().enumerate() {
         fs::write(bodies.join(index.to_string()), &subject.body)?;
-        fs::write(scripts.join(index.to_string()), &subject.script)?;
+        fs::write(scripts.join(index.to_string()), &subject.script.text)?;
         for (clients, requests) in options.loads() {
             let cell = Cell::new(&subject.name, clients, requests, (subject.rows, subject.body.len()))?;
             measured.push((index, cell));
@@ -92,7 +93,7 @@ pub(crate) async fn measure(
             let place = || format!("`{}` cannot be measured with {clients} clients", subject.name);
             step("pgbench");
             let script = scripts.join(index.to_string());
-            let pgbench_tps = pgbench.measure(&script, clients, duration).await.with_context(place)?;
+            let pgbench_tps = pgbench.measure(&subject.script, &script, clients, duration).await.with_context(place)?;
             step("web server");
             let fixed = Target::identical(web.address, Request::ok(format!("/{index}"), subject.body.len()));
             let http_rps = load::measure(&fixed, clients, duration).await?.requests_per_second;

@@ -14,9 +14,10 @@ use crate::arguments::{Measurement, Options, Part};
 use crate::baseline::{self, Subject};
 use crate::load::{self, Request};
 use crate::metricd::{Metricd, build};
-use crate::pgbench::{Pgbench, script};
+use crate::pgbench::Pgbench;
 use crate::process::Server;
 use crate::report::{Report, Settings};
+use crate::script::Script;
 use crate::workload::{Workload, path};
 use crate::{data, pairs};
 
@@ -107,7 +108,7 @@ async fn subject(workload: Workload, server: &Server) -> Result<Subject> {
     let result: Value = serde_json::from_slice(&body).context("metricd's response is not JSON")?;
     let found = result["rows"].as_array().map_or(0, Vec::len);
     ensure!(found == rows, "the {} has {found} rows", workload.name());
-    let (script, size_bytes) = (script(workload), body.len());
+    let (script, size_bytes) = (Script::without_parameters(&workload.sql())?, body.len());
     let request = |client| Request::ok(path(&workload.id(), client), size_bytes);
     Ok(Subject::new(workload.name().to_owned(), rows, body, script, request))
 }

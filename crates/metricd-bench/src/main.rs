@@ -8,23 +8,27 @@
 //! Pairs compare two kinds of requests to metricd, measured in turns: metrics one by one and in one call, the first
 //! page of a long list and a late one, 200 and 304 for an unchanged result.
 //!
-//! metricd is the release build of the program, as users run it, with a private PostgreSQL. The three measurements of a
-//! cell follow one another, and so do the rounds, so that noise affects all alike.
+//! metricd is the release build of the program, as users run it, with a private PostgreSQL or with a database that
+//! exists. The three measurements of a cell follow one another, and so do the rounds, so that noise affects all alike.
 
 mod arguments;
 mod baseline;
 mod bench;
 mod data;
+mod database;
 mod figures;
 mod fixed_body;
 mod load;
+mod metric_request;
 mod metricd;
 mod pair;
 mod pairs;
 mod pgbench;
 mod process;
+mod reader_url;
 mod report;
 mod response;
+mod script;
 mod workload;
 
 use std::io::Write;
@@ -35,6 +39,7 @@ use crate::arguments::{Arguments, Mode};
 fn main() -> ExitCode {
     let outcome = match Arguments::read() {
         Mode::Measure(options) => bench::run(&options),
+        Mode::MeasureDatabase(options) => database::run(&options),
         Mode::ServeFixedBodies(folder) => fixed_body::serve(&folder),
     };
     match outcome {

@@ -1,16 +1,18 @@
-//! Measures PostgreSQL alone: the same SQL, prepared, as the same role, over the same Unix socket.
+//! Measures PostgreSQL alone: the same SQL, prepared, as the same role, over a connection of the same kind.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use metricd_embedded::{ConnectionInfo, OWNER_ROLE};
+use metricd_embedded::{ConnectionInfo, Installation, OWNER_ROLE, Search};
 use secrecy::ExposeSecret;
 use tokio::process::Command;
 
 use crate::metricd::{DATABASE, READER};
 use crate::process::run;
-use crate::workload::Workload;
+use crate::reader_url::ReaderUrl;
+use crate::script::Script;
 
 /// Switches TLS on. The program runs in the data folder of PostgreSQL, where it looks for its certificate and its key.
 const TLS_SQL: [&str; 3] = [
@@ -72,7 +74,7 @@ impl Postgres {
 /// The program, and how it connects as the reader.
 pub(crate) struct Pgbench {
     program: PathBuf,
-    /// The name of the database.
+    /// The name of the database, or its URL without the password.
     database: String,
     /// The variables with which it connects. They have the password.
     variables: Vec<(&'static str, String)>,
@@ -85,14 +87,29 @@ impl Pgbench {
         Ok(Self { program, database: DATABASE.to_owned(), variables: postgres.variables(READER)? })
     }
 
-    /// Measures the rate of this number of clients, in transactions per second.
-    pub(crate) async fn measure(&self, script: &Path, clients: u32, duration: Duration) -> Result<f64> {
+    /// The program for a database that exists. It is searched as the programs of a private PostgreSQL are.
+    pub(crate) fn of_database(ReaderUrl { url, variables }: ReaderUrl) -> Self {
+        let installation = Installation::find(&Search::system(env::var_os("PATH")), None);
+        let program = installation.map_or_else(|_| "pgbench".into(), |found| find_program(found.bin_dir(), "pgbench"));
+        Self { program, database: url, variables }
+    }
+
+    /// Checks that there is such a program.
+    pub(crate) async fn check(&self) -> Result<()> {
+        let found = run(Command::new(&self.program).arg("--version")).await;
+        found.map(drop).context("there is no `pgbench`: install PostgreSQL's programs, or add their folder to PATH")
+    }
+
+    /// Measures the rate of this number of clients, in transactions per second. The file has the script.
+    pub(crate) async fn measure(&self, script: &Script, file: &Path, clients: u32, duration: Duration) -> Result<f64> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(usize::try_from(clients)?);
         let mut command = Command::new(&self.program);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.envs(script.time_zone.iter().map(|time_zone| ("PGTZ", time_zone)));
         command.args(["-n", "-M", "prepared", "-c", &clients.to_string(), "-j", &threads.to_string()]);
-        command.args(["-T", &duration.as_secs().to_string(), "-f"]).arg(script).arg(&self.database);
+        command.args(script.values.iter().map(|(name, value)| format!("-D{name}={value}")));
+        command.args(["-T", &duration.as_secs().to_string(), "-f"]).arg(file).arg(&self.database);
         // The other lines of an error are those of the other clients.
         let first_line = |error: anyhow::Error| anyhow!("{}", error.to_string().lines().next().unwrap_or_default());
         parse_tps(&run(&mut command).await.map_err(first_line)?)
@@ -128,11 +145,6 @@ fn find_program(bin_dir: &Path, name: &str) -> PathBuf {
     candidates.into_iter().find(|program| program.is_file()).unwrap_or_else(|| name.into())
 }
 
-/// The workload's SQL as a script for pgbench.
-pub(crate) fn script(workload: Workload) -> String {
-    format!("{};\n", workload.sql())
-}
-
 /// Parses `tps = 47062.113 (without initial connection time)`.
 fn parse_tps(output: &str) -> Result<f64> {
     let failed = output.lines().find_map(|line| line.strip_prefix("number of failed transactions: "));
@@ -163,17 +175,21 @@ mod tests {
         }
     }
 
-    #[test]
-    fn no_sql_has_a_pgbench_variable() {
-        for workload in Workload::ALL {
-            assert!(!script(workload).contains(':') && script(workload).matches(';').count() == 1);
-        }
+    #[tokio::test]
+    async fn a_missing_program_is_one_sentence() {
+        let pgbench = Pgbench { program: "/nowhere/pgbench".into(), database: String::new(), variables: Vec::new() };
+        let error = pgbench.check().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no `pgbench`: install PostgreSQL's programs, or add their folder to PATH"
+        );
     }
 
     #[tokio::test]
     async fn an_error_of_all_clients_is_one_line() {
+        let script = Script::without_parameters("SELECT 1").unwrap();
         let pgbench = Pgbench { program: "ls".into(), database: "/nowhere/a".to_owned(), variables: Vec::new() };
-        let error = pgbench.measure(Path::new("/nowhere/b"), 1, Duration::ZERO).await.unwrap_err().to_string();
+        let error = pgbench.measure(&script, Path::new("/nowhere/b"), 1, Duration::ZERO).await.unwrap_err().to_string();
         assert!(error.starts_with("`ls` failed ") && error.lines().count() == 1, "{error}");
     }
 }

@@ -39,7 +39,7 @@ impl Server {
         loop {
             let mut line = String::new();
             if stdout.read_line(&mut line).await? == 0 {
-                bail!("a server did not start: {}", std::fs::read_to_string(log)?);
+                bail!("a server did not start: {}", without_records(&std::fs::read_to_string(log)?));
             }
             if let Some(address) = parse_address(&line) {
                 return Ok(Self { child, _stdout: stdout, address, start: began.elapsed() });
@@ -61,6 +61,20 @@ impl Server {
         timeout(STOP_TIMEOUT, self.child.wait()).await.context("a server does not stop")??;
         Ok(())
     }
+}
+
+/// The text of a log without the records of metricd's logger: what the program says itself.
+fn without_records(log: &str) -> String {
+    log.lines().filter(|line| !line.starts_with('[')).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+}
+
+/// The last error in a log of metricd, without its time and its place in the code.
+pub(crate) fn last_error(log: &Path) -> Option<String> {
+    let log = std::fs::read_to_string(log).ok()?;
+    log.lines()
+        .rev()
+        .filter_map(|line| line.strip_prefix('[')?.split_once("] "))
+        .find_map(|(head, message)| head.contains(" ERROR ").then(|| message.to_owned()))
 }
 
 /// Parses `… listens on http://127.0.0.1:8080; …`.
@@ -107,6 +121,16 @@ mod tests {
         assert_eq!(parse_address("metricd listens on http://127.0.0.1:8080; Ctrl-C stops it. Try:\n"), expected);
         assert_eq!(parse_address("listens on http://127.0.0.1:8080\n"), expected);
         assert_eq!(parse_address("  curl http://127.0.0.1:8080/metrics/a\n"), None);
+    }
+
+    #[test]
+    fn errors_are_found_in_the_log() {
+        let log = "[2026-11-30T20:47:04Z WARN  metricd::access] anyone\nmetricd: cannot connect\nto it\n\n";
+        assert_eq!(without_records(log), "metricd: cannot connect\nto it");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(last_error(file.path()), None);
+        std::fs::write(file.path(), "[t ERROR m] a\n[t ERROR m] b [1]\n[t INFO  m] GET / 500\n").unwrap();
+        assert_eq!(last_error(file.path()).as_deref(), Some("b [1]"));
     }
 
     #[test]

@@ -149,8 +149,8 @@ impl Settings {
         Self { private: Some(private), ..Self::of_measurement(&options.measurement) }
     }
 
-    /// The settings of the measurements against the baseline.
-    fn of_measurement(options: &Measurement) -> Self {
+    /// The settings for a database that exists.
+    pub(crate) fn of_measurement(options: &Measurement) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { seconds: options.duration().as_secs(), rounds: options.rounds, cores, private: None }
     }

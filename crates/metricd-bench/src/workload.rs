@@ -9,6 +9,9 @@ pub(crate) const MAX_CLIENTS: u32 = 32;
 /// The maximum value of the `limit` parameter.
 const MAX_ROWS: u32 = 10_000;
 
+/// The smallest `limit` of a client.
+pub(crate) const MIN_LIMIT: u32 = MAX_ROWS - MAX_CLIENTS + 1;
+
 /// Which requests concurrent clients send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -28,8 +31,8 @@ impl RequestMix {
     }
 }
 
-/// The path of a metric's result for one client. Each client has a `limit` of its own, all of them greater than the
-/// number of rows.
+/// The path of a metric's result for one client. Each client has a `limit` of its own, all of them at least
+/// [`MIN_LIMIT`], which is no less than the number of rows.
 pub(crate) fn path(metric_id: &str, client: u32) -> String {
     format!("/metrics/{metric_id}?limit={}", MAX_ROWS - client)
 }
