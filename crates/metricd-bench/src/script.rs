@@ -41,7 +41,9 @@ impl Script {
                 _ if !content.contains(':') && piece != Piece::Code => text += content,
                 Piece::Code => write_code(&mut text, content, parameters),
                 Piece::String => {
-                    let _ = write!(text, "E{}", content.replace('\\', r"\\").replace(':', r"\x3a"));
+                    // The letter must not merge with a word before it.
+                    let blank = if text.ends_with(is_part_of_a_name) { " " } else { "" };
+                    let _ = write!(text, "{blank}E{}", content.replace('\\', r"\\").replace(':', r"\x3a"));
                 }
                 Piece::Comment => text += &content.replace(':', " "),
                 Piece::Other => {
