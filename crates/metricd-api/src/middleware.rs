@@ -34,6 +34,7 @@ use crate::auth::caller;
 use crate::auth::quotas::RateLimitStatus;
 use crate::connections::ResponseMemoryFull;
 use crate::extract::negotiation::prefers_html;
+use crate::results::snapshot_scope;
 use crate::{ApiState, Problem, ProblemCode, connections, replicas};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -115,7 +116,7 @@ pub(crate) async fn handle(
 
     let stages = StageTimings::of(response.request(), began.elapsed());
     let rate_limit = response.request().extensions_mut().remove::<RateLimitStatus>();
-    let replicas = replicas::headers(response.request());
+    let of_result = replicas::headers(response.request()).chain(snapshot_scope::header(response.request()));
     let headers = response.headers_mut();
     if let Some(rate_limit) = rate_limit {
         rate_limit.write_headers(headers);
@@ -123,7 +124,7 @@ pub(crate) async fn handle(
     if let Some(value) = stages.header() {
         headers.insert(SERVER_TIMING, value);
     }
-    for (name, value) in replicas {
+    for (name, value) in of_result {
         headers.insert(name, value);
     }
     if let Ok(value) = HeaderValue::try_from(&request_id) {

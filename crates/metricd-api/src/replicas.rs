@@ -9,7 +9,8 @@ use actix_web::{HttpMessage, HttpRequest};
 use metricd_execution::{ChosenServer, LogPosition};
 use utoipa::IntoParams;
 
-use crate::{ApiState, FieldError, Problem, ProblemCode};
+use crate::extract::query_string::QueryString;
+use crate::{ApiState, Problem};
 
 const METRICD_AFTER: HeaderName = HeaderName::from_static("metricd-after");
 const METRICD_LAG: HeaderName = HeaderName::from_static("metricd-lag");
@@ -26,27 +27,23 @@ pub(crate) struct AfterHeader {
 }
 
 impl AfterHeader {
-    /// The header of the request.
-    ///
-    /// # Errors
-    ///
-    /// 422 if it is not a position.
-    pub(crate) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+    /// Takes the header of the request, and records its fault among those of the query string.
+    pub(crate) fn take(request: &HttpRequest, state: &ApiState, query: &mut QueryString<'_>) -> Self {
         let mut values = request.headers().get_all(METRICD_AFTER);
-        let Some(value) = values.next() else { return Ok(Self { after: None }) };
+        let Some(value) = values.next() else { return Self { after: None } };
         let position = value.to_str().unwrap_or_default().parse::<LogPosition>();
-        let position = position.map_err(|error| error.to_string());
-        let only = position.and_then(|position| match values.next() {
-            None => Ok(position),
-            Some(_) => Err("expected the header once".to_owned()),
+        let position = position.map_err(|error| error.to_string()).and_then(|position| {
+            if values.next().is_some() {
+                Err("expected the header once".to_owned())
+            } else if state.replicas.is_none() {
+                Err("this server gives no positions, because it was not started with --max-replica-lag".to_owned())
+            } else {
+                Ok(position)
+            }
         });
-        Ok(Self { after: Some(only.map_err(invalid)?) })
+        let after = position.map_err(|message| query.error("Metricd-After", message)).ok();
+        Self { after }
     }
-}
-
-fn invalid(message: String) -> Problem {
-    let error = FieldError { field: "Metricd-After".to_owned(), message };
-    Problem::new(ProblemCode::InvalidParameters).with_errors(vec![error])
 }
 
 /// What the response says about replicas.
@@ -84,10 +81,6 @@ impl ApiState {
         time: Duration,
     ) -> Result<ChosenServer, Problem> {
         let Some(replicas) = &self.replicas else {
-            if after.is_some() {
-                let message = "this server gives no positions, because it was not started with --max-replica-lag";
-                return Err(invalid(message.to_owned()));
-            }
             return Ok(ChosenServer { runner: Arc::clone(&self.runner), number: 0, lag: Duration::ZERO });
         };
         let chosen = replicas.choose(*after, time).await?;

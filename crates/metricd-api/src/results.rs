@@ -11,6 +11,7 @@ pub(crate) mod document;
 pub(crate) mod format;
 mod pipe;
 pub(crate) mod run;
+pub(crate) mod snapshot_scope;
 pub(crate) mod stream;
 pub(crate) mod validator_cache;
 

@@ -18,7 +18,10 @@ use tokio::time::timeout;
 
 use crate::auth::quotas::VALIDATION_ACQUIRE_TIMEOUT;
 use crate::results::definition_cache::CachedMetric;
-use crate::{DefinitionCache, Problem, ProblemCode, Quotas, RunCoalescer, TenantIsolation, Uploads, ValidatorCache};
+use crate::{
+    DefinitionCache, Problem, ProblemCode, Quotas, RunCoalescer, SnapshotScopes, TenantIsolation, Uploads,
+    ValidatorCache,
+};
 
 /// The number of concurrent validations, each on a connection of the resolver.
 const MAX_CONCURRENT_VALIDATIONS: usize = 2;
@@ -47,6 +50,8 @@ pub struct ApiState {
     pub runner: Arc<dyn MetricRunner>,
     /// The servers that results are read from; `None` if there is only that of [`Self::runner`].
     pub replicas: Option<Arc<dyn Replicas>>,
+    /// Knows which relations have rows that other servers have.
+    pub snapshot_scopes: Arc<SnapshotScopes>,
     /// Resolves SQL before it is stored.
     pub resolver: Arc<dyn Resolver>,
     /// Functions that stored SQL may call in addition to the guard's list.
@@ -105,6 +110,7 @@ impl ApiState {
             run_coalescer: Arc::default(),
             runner,
             replicas: None,
+            snapshot_scopes: Arc::default(),
             resolver,
             allowed_functions: Arc::default(),
             allowed_types: Arc::default(),

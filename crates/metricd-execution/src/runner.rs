@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use metricd_database::{Fault, fault_of};
 use metricd_domain::{Contract, ContractTable, RowLimit, Tenant};
 
-use crate::{BoundStatement, EncodeError, Permit, Relation, RowSink, SnapshotToken, TimeZones};
+use crate::{BoundStatement, EncodeError, Permit, Relation, RemoteRelations, RowSink, SnapshotToken, TimeZones};
 
 /// The limits of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,6 +99,9 @@ pub enum RunError {
     /// The statement returned no rows.
     #[error("a table that the statement reads is locked for a change")]
     TableLocked,
+    /// No server shows the position that the caller requests.
+    #[error("no server has reached the requested position")]
+    PositionNotReached,
     /// The statement was cancelled at its time limit, but PostgreSQL has not stopped it.
     #[error("the statement ran longer than {} ms, was cancelled, and has not stopped", .limit.as_millis())]
     NotStopped {
@@ -223,7 +226,10 @@ pub trait MetricRunner: Debug + Send + Sync {
     ) -> Result<RunOutcome, RunError>;
 
     /// Runs several statements on one snapshot of the data, for one tenant or for none. All statements see the same
-    /// committed changes. Errors of one statement do not affect the others.
+    /// committed changes of the database. Errors of one statement do not affect the others.
+    ///
+    /// Each connection reads other servers on snapshots of its own. So a batch with a statement whose scope is
+    /// [`SnapshotScope::PerServer`](crate::SnapshotScope::PerServer) gets one permit.
     ///
     /// The statements run in parallel if that is faster and connections are free. They use at most as many connections
     /// as there are permits, and at least one. Each permit is held until the statement on its connection has ended in
@@ -286,6 +292,13 @@ pub trait MetricRunner: Debug + Send + Sync {
     ///
     /// As for [`Self::check`].
     async fn relations(&self) -> Result<Vec<Relation>, RunError>;
+
+    /// Reads the relations with rows that other servers have.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::check`].
+    async fn remote_relations(&self) -> Result<RemoteRelations, RunError>;
 
     /// Checks that a statement could run now.
     ///

@@ -15,8 +15,8 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
-    BoundStatement, Column, Expected, FieldType, MetricRunner, Permit, Relation, Row, RowSink, RunError, RunLimits,
-    RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun, SnapshotToken, Statement, TimeZones,
+    BoundStatement, Column, Expected, FieldType, MetricRunner, Permit, Relation, RemoteRelations, Row, RowSink,
+    RunError, RunLimits, RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun, SnapshotToken, Statement, TimeZones,
 };
 
 /// A result: its columns, and its rows. A value is in PostgreSQL's binary format, and `None` is NULL.
@@ -74,6 +74,7 @@ pub struct ScriptedRunner {
     connections: Arc<RwLock<()>>,
     data: Mutex<Option<Data>>,
     relations: Mutex<Vec<Relation>>,
+    remote_relations: Mutex<RemoteRelations>,
     last_limits: Mutex<Option<RunLimits>>,
     last_connections: AtomicUsize,
     stuck_connections: AtomicUsize,
@@ -119,9 +120,10 @@ impl ScriptedRunner {
         encode: Duration::from_millis(3),
     };
 
-    /// Sets the result of this SQL, as one column of text. The texts `check`, `relations` and `time zones`
-    /// are those of [`MetricRunner::check`], [`MetricRunner::relations`] and [`MetricRunner::time_zones`];
-    /// [`Self::set_relations`] sets the relations.
+    /// Sets the result of this SQL, as one column of text. The texts `check`, `relations`, `remote relations` and
+    /// `time zones` are those of [`MetricRunner::check`], [`MetricRunner::relations`],
+    /// [`MetricRunner::remote_relations`] and [`MetricRunner::time_zones`]; [`Self::set_relations`] and
+    /// [`Self::set_remote_relations`] set the relations.
     pub fn script(
         &self,
         sql: &str,
@@ -200,6 +202,11 @@ impl ScriptedRunner {
     /// Sets the relations. By default there are none.
     pub fn set_relations(&self, relations: Vec<Relation>) {
         *self.relations.lock().unwrap_or_else(PoisonError::into_inner) = relations;
+    }
+
+    /// Sets the relations with rows that other servers have. By default there are none.
+    pub fn set_remote_relations(&self, relations: RemoteRelations) {
+        *self.remote_relations.lock().unwrap_or_else(PoisonError::into_inner) = relations;
     }
 
     /// Makes this text return its arguments, one row of text for each. The text has `$1`, `$2`, … for them.
@@ -358,6 +365,11 @@ impl MetricRunner for ScriptedRunner {
         tokio::task::yield_now().await;
         self.answer("relations").transpose()?;
         Ok(self.relations.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    async fn remote_relations(&self) -> Result<RemoteRelations, RunError> {
+        self.answer("remote relations").transpose()?;
+        Ok(self.remote_relations.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     async fn check(&self) -> Result<(), RunError> {

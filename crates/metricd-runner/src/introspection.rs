@@ -1,6 +1,7 @@
 //! Reads the state of the data and its tables: the snapshot token, fingerprints, row-level security.
 
 mod relations;
+mod remote_relations;
 mod verify;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use metricd_domain::{ContractTable, ParameterValue};
 use metricd_execution::{
-    BoundStatement, Column, EncodeError, Fields, Permit, Relation, RowSink, RunError, RunLimits, SnapshotToken,
-    TimeZones,
+    BoundStatement, Column, EncodeError, Fields, Permit, Relation, RemoteRelations, RowSink, RunError, RunLimits,
+    SnapshotToken, TimeZones,
 };
 
 use self::relations::relations;
+use self::remote_relations::{REMOTE_RELATIONS_SQL, remote_relations};
 use crate::run::Task;
 use crate::runner::PgRunner;
 use crate::timing::Clock;
@@ -54,7 +56,8 @@ pub(crate) const FOREIGN_KEYS_SQL: &str = include_str!("introspection/foreign_ke
 
 /// The statements of this module, with `NULL` for their parameters.
 pub(crate) fn own_statements() -> Vec<String> {
-    let statements = [SNAPSHOT_SQL, TIME_ZONES_SQL, RELATIONS_SQL, FINGERPRINT_SQL, &verify::catalog_sql()];
+    let statements =
+        [SNAPSHOT_SQL, TIME_ZONES_SQL, RELATIONS_SQL, REMOTE_RELATIONS_SQL, FINGERPRINT_SQL, &verify::catalog_sql()];
     statements.map(|sql| sql.replace("$1", "NULL")).to_vec()
 }
 
@@ -91,6 +94,13 @@ impl PgRunner {
         let (document, _) = self.query_value(BoundStatement::internal(RELATIONS_SQL, Vec::new())).await?;
         relations(&document.unwrap_or_default())
             .map_err(|error| RunError::Unavailable(format!("the relations are not as expected: {error}")))
+    }
+
+    /// Implements [`MetricRunner::remote_relations`](metricd_execution::MetricRunner::remote_relations).
+    pub(crate) async fn relations_of_other_servers(&self) -> Result<RemoteRelations, RunError> {
+        let (document, _) = self.query_value(BoundStatement::internal(REMOTE_RELATIONS_SQL, Vec::new())).await?;
+        remote_relations(&document.unwrap_or_default())
+            .map_err(|error| RunError::Unavailable(format!("the foreign tables are not as expected: {error}")))
     }
 
     /// Implements [`MetricRunner::time_zones`](metricd_execution::MetricRunner::time_zones).

@@ -8,8 +8,8 @@ use metricd_connection::Connector;
 use metricd_database::DatabaseUrl;
 use metricd_domain::{Contract, ContractTable, Tenant};
 use metricd_execution::{
-    BoundStatement, MetricRunner, Permit, Relation, RowSink, RunError, RunLimits, RunOutcome, SnapshotBatchOutcome,
-    SnapshotRun, SnapshotToken, TimeZones,
+    BoundStatement, MetricRunner, Permit, Relation, RemoteRelations, RowSink, RunError, RunLimits, RunOutcome,
+    SnapshotBatchOutcome, SnapshotRun, SnapshotToken, TimeZones,
 };
 use tokio::time::timeout;
 
@@ -317,6 +317,10 @@ impl MetricRunner for PgRunner {
 
     async fn relations(&self) -> Result<Vec<Relation>, RunError> {
         self.relations_of_warehouse().await
+    }
+
+    async fn remote_relations(&self) -> Result<RemoteRelations, RunError> {
+        self.relations_of_other_servers().await
     }
 
     async fn check(&self) -> Result<(), RunError> {

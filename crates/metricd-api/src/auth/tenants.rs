@@ -2,36 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
 use metricd_domain::Contract;
 use metricd_execution::{MetricRunner, Relation, RunError};
-use tokio::sync::Mutex;
 
-/// How long the relations that were read from the database are valid.
-const RELATIONS_TTL: Duration = Duration::from_secs(5);
-
-/// How much longer stale relations are used while they are read again.
-const STALE_GRACE: Duration = Duration::from_secs(5);
+use crate::refreshed::Refreshed;
 
 /// Lets SQL run for a tenant only while row-level security protects every relation but the public ones.
 #[derive(Debug, Default)]
 pub struct TenantIsolation {
     /// The relations whose rows every tenant may see.
     public_relations: BTreeSet<String>,
-    checked: RwLock<Option<Arc<CheckedRelations>>>,
-    /// Held while the relations are read; the time of the last failure.
-    refreshing: Mutex<Option<Instant>>,
+    relations: Refreshed<CheckedRelations>,
 }
 
-/// The relations that were read from the database.
+/// Each relation of the database by its schema and name, with the gap in its protection, if there is one.
 #[derive(Debug)]
-struct CheckedRelations {
-    read_at: Instant,
-    /// Each relation by its schema and name, with the gap in its protection, if there is one.
-    relations: BTreeMap<(String, String), Option<String>>,
-}
+struct CheckedRelations(BTreeMap<(String, String), Option<String>>);
 
 /// Relations without row-level security, each with its schema and with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,71 +51,31 @@ impl TenantIsolation {
         runner: &dyn MetricRunner,
         contract: Option<&Contract>,
     ) -> Result<Result<(), MissingRowSecurity>, RunError> {
-        let checked = self.checked().filter(|checked| checked.unprotected(contract).is_empty());
-        let age = checked.as_ref().map_or(Duration::MAX, |checked| checked.read_at.elapsed());
-        if age < RELATIONS_TTL {
-            return Ok(Ok(()));
-        }
-        if age < RELATIONS_TTL + STALE_GRACE {
-            // One caller reads the relations; the others use the stale ones. A failure is reported only after the grace
-            // period.
-            if let Ok(mut failed_at) = self.refreshing.try_lock() {
-                drop(self.refresh(runner, &mut failed_at).await);
-            }
-        } else {
-            // A relation may have been created or secured since.
-            let arrived_at = Instant::now();
-            let mut failed_at = self.refreshing.lock().await;
-            // Callers that waited for a failed read fail with it, instead of reading one after another.
-            if failed_at.is_some_and(|failed_at| failed_at >= arrived_at) {
-                return Err(relations_unknown());
-            }
-            if self.checked().is_none_or(|checked| checked.read_at < arrived_at) {
-                self.refresh(runner, &mut failed_at).await?;
-            }
-        }
-        let unprotected = self.checked().ok_or_else(relations_unknown)?.unprotected(contract);
+        let is_protected = |relations: &CheckedRelations| relations.unprotected(contract).is_empty();
+        let relations = self.relations.get(is_protected, async || self.read(runner).await).await?;
+        let unprotected = relations.unprotected(contract);
         Ok(if unprotected.is_empty() { Ok(()) } else { Err(MissingRowSecurity(unprotected)) })
     }
 
     /// Reads the relations from the database.
-    async fn refresh(&self, runner: &dyn MetricRunner, failed_at: &mut Option<Instant>) -> Result<(), RunError> {
-        let read_at = Instant::now();
-        let relations = match runner.relations().await {
-            Ok(relations) => relations.into_iter(),
-            Err(error) => {
-                *failed_at = Some(Instant::now());
-                return Err(error);
-            }
-        };
-        let relations = relations.map(|relation| {
+    async fn read(&self, runner: &dyn MetricRunner) -> Result<CheckedRelations, RunError> {
+        let relations = runner.relations().await?.into_iter().map(|relation| {
             let is_public = self.public_relations.iter().any(|name| relation.is_named(name));
             let Relation { schema, name, gap, .. } = relation;
             ((schema, name), gap.filter(|_| !is_public))
         });
-        let relations = relations.collect();
-        let mut checked = self.checked.write().unwrap_or_else(PoisonError::into_inner);
-        *checked = Some(Arc::new(CheckedRelations { read_at, relations }));
-        Ok(())
+        Ok(CheckedRelations(relations.collect()))
     }
-
-    fn checked(&self) -> Option<Arc<CheckedRelations>> {
-        self.checked.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-fn relations_unknown() -> RunError {
-    RunError::Unavailable("the relations of the database could not be read".to_owned())
 }
 
 impl CheckedRelations {
     /// The relations that SQL with this contract may read and that are unprotected or unknown, each with the reason.
     fn unprotected(&self, contract: Option<&Contract>) -> Vec<(String, String)> {
         let shown = |(schema, name): &(String, String)| format!("{schema}.{name}");
-        let unprotected = self.relations.iter().filter_map(|(name, gap)| Some((shown(name), gap.clone()?)));
+        let unprotected = self.0.iter().filter_map(|(name, gap)| Some((shown(name), gap.clone()?)));
         let tables = contract.into_iter().flat_map(Contract::tables);
         let named = tables.map(|table| (table.schema.clone(), table.name.clone()));
-        let unknown = named.filter(|name| !self.relations.contains_key(name));
+        let unknown = named.filter(|name| !self.0.contains_key(name));
         let reason = "it did not exist when the relations were last read";
         unprotected.chain(unknown.map(|name| (shown(&name), reason.to_owned()))).collect()
     }
@@ -136,23 +83,15 @@ impl CheckedRelations {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use futures_util::future::join_all;
     use metricd_execution::testing::ScriptedRunner;
 
     use super::*;
-
-    /// Makes the relations older.
-    fn age(tenants: &TenantIsolation, by: Duration) {
-        let mut checked = tenants.checked.write().unwrap();
-        if let Some(of) = checked.as_deref() {
-            *checked = Some(Arc::new(CheckedRelations {
-                read_at: of.read_at.checked_sub(by).unwrap(),
-                relations: of.relations.clone(),
-            }));
-        }
-    }
+    use crate::refreshed::{STALE_GRACE, TTL};
 
     /// A runner that counts reads, and reports the table `orders` as secured or not, or fails.
     fn runner(reads: &Arc<AtomicUsize>, is_secured: Option<bool>) -> ScriptedRunner {
@@ -188,13 +127,13 @@ mod tests {
         assert_eq!(all(&failing).await, 0);
         assert_eq!(all(&secured).await, 50);
         assert_eq!(all(&failing).await, 50, "the relations are still valid");
-        age(&tenants, RELATIONS_TTL);
+        tenants.relations.age(TTL);
         assert_eq!(all(&failing).await, 50, "stale relations are used while the database fails");
-        age(&tenants, RELATIONS_TTL + STALE_GRACE);
+        tenants.relations.age(TTL + STALE_GRACE);
         assert_eq!(all(&failing).await, 0);
         assert_eq!(all(&unprotected).await, 0);
         assert_eq!(all(&secured).await, 50, "refusals are not cached");
-        age(&tenants, RELATIONS_TTL);
+        tenants.relations.age(TTL);
         all(&unprotected).await;
         assert_eq!(all(&unprotected).await, 0, "a relation that is no longer secured is noticed");
     }

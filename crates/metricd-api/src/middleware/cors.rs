@@ -27,7 +27,7 @@ const ALLOW_HEADERS: HeaderValue = HeaderValue::from_static(
 
 /// The response headers that a page may read in addition to the safelisted ones.
 const EXPOSE_HEADERS: HeaderValue = HeaderValue::from_static(
-    "accept, accept-encoding, allow, content-disposition, etag, idempotent-replayed, location, metricd-lag, metricd-lsn, ratelimit, ratelimit-policy, \
+    "accept, accept-encoding, allow, content-disposition, etag, idempotent-replayed, location, metricd-lag, metricd-lsn, metricd-snapshot, ratelimit, ratelimit-policy, \
      retry-after, server-timing, www-authenticate, x-request-id, x-row-limit, x-time-zone, x-truncated",
 );
 

@@ -40,6 +40,7 @@ impl From<RunError> for Problem {
             RunError::ConnectionsStuck => ProblemCode::ConnectionsStuck,
             RunError::TooManyStreams { .. } => ProblemCode::TooManyStreams,
             RunError::TableLocked => ProblemCode::TableLocked,
+            RunError::PositionNotReached => ProblemCode::PositionNotReached,
             RunError::NotStopped { .. } => ProblemCode::QueryNotStopped,
             RunError::Quarantined => ProblemCode::StatementQuarantined,
             // A server with tenants has no cost limit: the estimate would depend on the rows of all of them.

@@ -93,6 +93,7 @@ problem_codes! {
     ConnectionsStuck = "connections-stuck", SERVICE_UNAVAILABLE, "Connections stuck", "All database connections are occupied by cancelled statements that the database has not stopped. Try again later.";
     TooManyStreams = "too-many-streams", SERVICE_UNAVAILABLE, "Too many streams", "The limit of concurrent streams is reached. Try again.";
     TableLocked = "table-locked", SERVICE_UNAVAILABLE, "Table locked", "A table that the metric reads is locked for a change or was just rewritten, so the metric has no result. Other metrics are not affected. Try again.";
+    PositionNotReached = "position-not-reached", SERVICE_UNAVAILABLE, "Position not reached", "No server shows the change that `Metricd-After` names yet, or a fail-over has lost it. Try again. Without the header, the result may not show the change.";
     DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE, "Database unavailable", "The database cannot be reached at the moment, or cannot process the request. Try again.";
     NoConnection = "no-connection", SERVICE_UNAVAILABLE, "No free connection", "All database connections are in use at the moment. Try again.";
     TooManyUploads = "too-many-uploads", SERVICE_UNAVAILABLE, "Too many uploads", "The limit of concurrent uploads is reached. Try again.";

@@ -10,7 +10,9 @@ use actix_web::http::header::EntityTag;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::{MetricId, RowLimit, Tenant};
-use metricd_execution::{InvalidArgument, MetricStatement, RequestZone, SnapshotBatchOutcome, SnapshotRun, is_period};
+use metricd_execution::{
+    InvalidArgument, MetricStatement, RequestZone, SnapshotBatchOutcome, SnapshotRun, SnapshotScope, is_period,
+};
 use metricd_repository::RepositoryError;
 
 use utoipa::IntoParams;
@@ -75,6 +77,8 @@ pub(super) struct GetResultsParams {
     /// The time zone of all results.
     #[param(ignore)]
     zone: RequestZone,
+    #[param(ignore)]
+    after: AfterHeader,
 }
 
 impl GetResultsParams {
@@ -83,14 +87,19 @@ impl GetResultsParams {
     /// # Errors
     ///
     /// The problem of reading the time zones that the database knows.
-    pub(super) async fn take(query: &mut QueryString<'_>, state: &ApiState) -> Result<Self, Problem> {
+    pub(super) async fn take(
+        request: &HttpRequest,
+        query: &mut QueryString<'_>,
+        state: &ApiState,
+    ) -> Result<Self, Problem> {
         let limit = query.take("limit", RowLimit::parse);
         let zone = take_time_zone(query, state).await?;
-        Ok(Self { limit, given: query.take_rest(), zone })
+        let after = AfterHeader::take(request, state, query);
+        Ok(Self { limit, given: query.take_rest(), zone, after })
     }
 }
 
-problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, ConnectionsStuck, DatabaseUnavailable, NoConnection);
+problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, ConnectionsStuck, PositionNotReached, DatabaseUnavailable, NoConnection);
 
 /// Answers with the results of several metrics on one snapshot of the data, in the requested order.
 ///
@@ -115,6 +124,7 @@ problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, 
                 ("X-Truncated" = String, description = "`true` if a result is truncated."),
                 ("X-Time-Zone" = String, description = "The time zone in which the SQL ran."),
                 ("Metricd-Lag" = String, description = "If the server reads from replicas: how many seconds ago a change was committed, at most, that the results do not show yet."),
+                ("Metricd-Snapshot" = String, description = "If other servers have rows of the results. `per-server`: the rows from each server are of one snapshot of that server. `none`: the rows may be of several snapshots."),
                 ("ETag" = String, description = "For `If-None-Match`: changes with each entry. Absent if an entry is a server error."),
             )
         ),
@@ -143,7 +153,7 @@ pub(super) async fn respond_results(
     ids: &[String],
     mut query: QueryString<'_>,
 ) -> Result<HttpResponse, Problem> {
-    let params = &GetResultsParams::take(&mut query, state).await?;
+    let params = &GetResultsParams::take(request, &mut query, state).await?;
     let mut cached = BTreeMap::new();
     for id in ids.iter().map(String::as_str).collect::<BTreeSet<_>>() {
         let found = match MetricId::parse(id) {
@@ -169,7 +179,7 @@ pub(super) async fn respond_results(
         for (id, cached) in &cached {
             entries.insert(*id, prepare(request, state, tenant, cached, params, max_bytes).await);
         }
-        let as_of = run(request, state, tenant, &mut entries).await?;
+        let as_of = run(request, state, tenant, &params.after, &mut entries).await?;
         // All metrics run again, since their results share a snapshot.
         if refreshes < MAX_CONTRACT_REFRESHES && refresh(state, &entries, &mut cached).await {
             refreshes += 1;
@@ -205,15 +215,19 @@ async fn run(
     request: &HttpRequest,
     state: &ApiState,
     tenant: Option<&Tenant>,
+    after: &AfterHeader,
     entries: &mut HashMap<&str, Entry>,
 ) -> Result<DateTime<Utc>, Problem> {
-    let after = AfterHeader::of(request)?;
     let permit = caller::acquire_query_permit(request, state).await?;
-    let server = state.server_for(request, &after, state.results_timeout).await?;
+    let server = state.server_for(request, after, state.results_timeout).await?;
     let as_of = (state.now)();
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
     // Each connection needs a permit of the caller.
-    let permits = permit.into_permits(prepared.len());
+    let contracts = prepared.iter().map(|prepared| prepared.cached.definition.contract.as_ref());
+    let permits = match state.snapshot_scope(request, &server, contracts).await? {
+        SnapshotScope::PerServer => permit.into_permits(1),
+        SnapshotScope::Database | SnapshotScope::None => permit.into_permits(prepared.len()),
+    };
     let runs = prepared.iter_mut().map(|prepared| SnapshotRun {
         statement: &prepared.bound,
         limits: prepared.limits,

@@ -22,6 +22,7 @@ mod openapi;
 mod parameters;
 mod problems;
 mod results;
+mod snapshot_scope;
 mod streams;
 mod support;
 mod time_zones;

@@ -12,7 +12,7 @@ use crate::replicas::AfterHeader;
 use crate::routes::results::{GetResultsParams, ResultsSchema, respond_results};
 use crate::{ApiState, Problem};
 
-problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, TooManyQueries, ConnectionsStuck, DatabaseUnavailable, NoConnection);
+problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, TooManyQueries, ConnectionsStuck, PositionNotReached, DatabaseUnavailable, NoConnection);
 
 /// Answers with the results of the dashboard's metrics in the order of its items, as `/results` does.
 #[utoipa::path(
@@ -35,6 +35,7 @@ problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, Invalid
                 ("X-Truncated" = String, description = "`true` if a result is truncated."),
                 ("X-Time-Zone" = String, description = "The time zone in which the SQL ran."),
                 ("Metricd-Lag" = String, description = "If the server reads from replicas: how many seconds ago a change was committed, at most, that the results do not show yet."),
+                ("Metricd-Snapshot" = String, description = "If other servers have rows of the results. `per-server`: the rows from each server are of one snapshot of that server. `none`: the rows may be of several snapshots."),
                 ("ETag" = String, description = "For `If-None-Match`: changes with each entry. Absent if an entry is a server error."),
             )
         ),

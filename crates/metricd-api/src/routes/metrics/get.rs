@@ -28,7 +28,7 @@ use crate::{ApiState, Problem, ProblemCode};
 problems!(
     GetMetricProblems:
     TenantMissing, MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, TooManyQueries, QueryTooCostly, InternalError, QueryFailed, RowSecurityMissing,
-    StatementQuarantined, ConnectionsStuck, TooManyStreams, TableLocked, DatabaseUnavailable, NoConnection, QueryTimeout, QueryNotStopped
+    StatementQuarantined, ConnectionsStuck, TooManyStreams, TableLocked, PositionNotReached, DatabaseUnavailable, NoConnection, QueryTimeout, QueryNotStopped
 );
 
 /// Runs the metric's stored SQL and answers with its result.
@@ -62,6 +62,7 @@ problems!(
                 ("X-Row-Limit" = u32, description = "The row limit of a stream."),
                 ("ETag" = String, description = "For JSON, for `If-None-Match`: changes with the definition, the parameters and the rows."),
                 ("Metricd-Lag" = String, description = "If the server reads from replicas: how many seconds ago a change was committed, at most, that the result does not show yet."),
+                ("Metricd-Snapshot" = String, description = "If other servers have rows of the result. `per-server`: the rows from each server are of one snapshot of that server. `none`: the rows may be of several snapshots."),
                 ("Vary" = String, description = "`accept`, since the format is negotiated, and `accept-encoding`."),
             )
         ),
@@ -91,16 +92,16 @@ async fn run_metric(
     let definition = &cached.definition;
     let statement = cached.statement.as_ref();
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
-    let GetMetricParams { limit, format, zone, bound, period } =
+    let GetMetricParams { limit, format, zone, bound, period, after } =
         GetMetricParams::parse(request, state, statement).await?;
 
-    let after = AfterHeader::of(request)?;
     let query_cost = caller::query_cost(request, state);
     let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, limit);
     let (tenant, time_zone) = (tenant.cloned(), zone.zone().clone());
     let Some(writer) = format.writer() else {
         let permit = caller::acquire_query_permit(request, state).await?.into_permit();
         let server = state.server_for(request, &after, limits.time).await?;
+        state.snapshot_scope(request, &server, [definition.contract.as_ref()]).await?;
         let cached = Arc::clone(cached);
         let buffered = BufferedRequest { cached, statement: bound, tenant, limits, period, time_zone, server, permit };
         return respond_buffered(request, state, statement, buffered).await;
@@ -108,6 +109,7 @@ async fn run_metric(
     let stream = caller::acquire_stream_permit(request, state).await?;
     let permit = Permit::new((stream, caller::acquire_query_permit(request, state).await?));
     let server = state.server_for(request, &after, limits.time).await?;
+    state.snapshot_scope(request, &server, [definition.contract.as_ref()]).await?;
     let is_chunked = request.version() >= Version::HTTP_11;
     let ran = RanStatement::of(statement, &bound, period.as_ref());
     let streamed = StreamedRequest {
@@ -143,6 +145,8 @@ struct GetMetricParams {
     bound: BoundStatement,
     #[param(ignore)]
     period: Option<AppliedPeriod>,
+    #[param(ignore)]
+    after: AfterHeader,
 }
 
 impl GetMetricParams {
@@ -158,6 +162,7 @@ impl GetMetricParams {
         };
         let limit = query.take("limit", parse_limit);
         let zone = take_time_zone(&mut query, state).await?;
+        let after = AfterHeader::take(request, state, &mut query);
         let (bound, period) = match statement.bind_in(&query.take_rest(), &zone) {
             Ok(bound) => {
                 query.finish_with(Vec::new())?;
@@ -169,6 +174,6 @@ impl GetMetricParams {
                 return Err(refused.with_contract_staleness(Staleness::Possible));
             }
         };
-        Ok(Self { limit, format: negotiated?, zone, bound, period })
+        Ok(Self { limit, format: negotiated?, zone, bound, period, after })
     }
 }

@@ -31,7 +31,7 @@ pub(super) enum Entry {
 /// A metric bound to its values.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    cached: Arc<CachedMetric>,
+    pub(super) cached: Arc<CachedMetric>,
     period: Option<AppliedPeriod>,
     pub(super) bound: BoundStatement,
     pub(super) limits: RunLimits,
