@@ -1,7 +1,8 @@
 -- A fingerprint of tables: of their definitions, as far as they decide what SQL over them means, and of whether their
 -- names without a schema mean them; and of the functions and operators of the data schemas, and the casts, that may apply
 -- to their values. NULL if one of them is no table whose rows follow only from transactions of this database, equally for
--- every role: a view, which may read the clock; a foreign table or a parent of one; or a table with row-level security.
+-- every role: a view, which may read the clock; a foreign table or a parent of one; a table with row-level security; or any
+-- table in a database with Citus, whose rows may be on other servers.
 -- $1 is [{"schema", "name", "columns"}].
 WITH
 asked AS (
@@ -37,6 +38,7 @@ SELECT CASE
     WHEN
         (SELECT pg_catalog.count(*) FROM found) = (SELECT pg_catalog.count(*) FROM asked)
         AND NOT EXISTS (SELECT FROM found WHERE relkind NOT IN ('r', 'p', 'm') OR relrowsecurity)
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')
         AND NOT (
             EXISTS (SELECT FROM found WHERE is_parent) AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE relkind = 'f')
         )

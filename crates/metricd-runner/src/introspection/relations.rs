@@ -32,6 +32,7 @@ enum Gap {
     MaterializedView,
     ForeignTable,
     RowSecurity,
+    Citus,
     Definer,
 }
 
@@ -40,8 +41,12 @@ impl Gap {
         match self {
             Self::View => "the view lacks `security_invoker`",
             Self::MaterializedView => "a materialized view has no row security",
-            Self::ForeignTable => "a foreign table has no row security",
+            Self::ForeignTable => {
+                "a foreign table has no row security: revoke SELECT on it from the reader, who may read it through a table with \
+                 policies"
+            }
             Self::RowSecurity => "its row security is off, or does not hold for the reader",
+            Self::Citus => "Citus may distribute it, and its workers do not know the tenant",
             Self::Definer => "it runs as SECURITY DEFINER",
         }
     }

@@ -32,6 +32,7 @@ FROM (
             ) THEN 'view'
             -- Row security also does not apply if the reader owns the table.
             WHEN c.relkind IN ('r', 'p') AND NOT pg_catalog.row_security_active(c.oid) THEN 'row_security'
+            WHEN c.relkind IN ('r', 'p') AND EXISTS (SELECT FROM pg_catalog.pg_extension AS e WHERE e.extname = 'citus') THEN 'citus'
         END AS gap,
         -- The policies that apply to reads of the reader. WITH CHECK does not matter for reads; a policy without
         -- USING shows no row.

@@ -123,6 +123,32 @@ async fn what_follows_from_rows_and_parameters_is_told_from_what_may_not() -> Re
 }
 
 #[tokio::test]
+async fn nothing_is_repeatable_where_other_servers_may_have_the_rows() -> Result<()> {
+    let sql = "SELECT d FROM days UNION ALL SELECT d FROM parts";
+    let is_repeatable =
+        async |database: &TestDatabase| anyhow::Ok(contract(database, sql).await?.fingerprint().is_some());
+    let database = warehouse().await?;
+    assert!(is_repeatable(&database).await?);
+    let owner = database.connect().await?;
+    owner
+        .batch_execute(
+            "CREATE EXTENSION postgres_fdw; CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw;
+             CREATE FOREIGN TABLE warehouse.parts_2 PARTITION OF warehouse.parts FOR VALUES FROM ('2030-01-01') TO ('2031-01-01') SERVER other",
+        )
+        .await?;
+    assert!(!is_repeatable(&database).await?, "a partition is a foreign table");
+
+    let database = warehouse().await?;
+    let owner = database.connect().await?;
+    // Only the name of the extension counts here.
+    owner
+        .batch_execute("CREATE EXTENSION hstore; UPDATE pg_extension SET extname = 'citus' WHERE extname = 'hstore'")
+        .await?;
+    assert!(!is_repeatable(&database).await?, "Citus may have distributed the tables");
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_commit_changes_the_snapshot_token() -> Result<()> {
     let database = warehouse().await?;
     let runner = PgRunner::new(&database.reader, RunnerConfig { max_connections: 2, ..RunnerConfig::default() })?;
