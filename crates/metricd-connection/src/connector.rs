@@ -20,20 +20,28 @@ use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
 use crate::login::{Established, LoginStream};
 use crate::socket::{OpenSocket, Socket, TlsTarget, offers_tls};
+use crate::staggered::first_success;
+use crate::timeline::{LatestTimeline, ServerTimeline};
 
 /// The class of the SQLSTATEs with which a server refuses a user, or a kind of connection. Other refusals concern any
 /// kind.
 const AUTHENTICATION_CLASS: &str = "28";
 
+/// How long a server may take before the next one is tried as well, so that a host that hangs does not delay every
+/// connection.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(500);
+
 /// The driver of a client: a future that reads and writes its socket.
 pub type Driver = Connection<LoginStream<Box<dyn Socket>>, LoginStream<Box<dyn Socket>>>;
 
-/// Connects to the servers of a URL, in order.
+/// Connects to the first server of a URL that accepts, in their order.
 #[derive(Clone)]
 pub struct Connector {
     config: Config,
     tls: Arc<TlsSettings>,
     target: TargetSession,
+    /// Only a primary of this timeline, or a later one, is accepted.
+    timeline: LatestTimeline,
     /// The time limit for each server.
     limit: Duration,
 }
@@ -48,6 +56,8 @@ pub struct LoggedIn {
     pub process_id: Option<i32>,
     /// What the server has sent from the confirmation of the login to the first `ReadyForQuery`.
     pub(crate) greeting: Vec<u8>,
+    /// The timeline of the server. That of a standby as long as no timeline is known.
+    pub(crate) timeline: ServerTimeline,
 }
 
 impl Connector {
@@ -81,7 +91,14 @@ impl Connector {
             ChannelBinding::Require => config::ChannelBinding::Require,
         });
         let limit = config.get_connect_timeout().copied().unwrap_or(limit);
-        Ok(Self { config, tls: Arc::new(url.tls().clone()), target: url.target(), limit })
+        let (tls, timeline) = (Arc::new(url.tls().clone()), LatestTimeline::default());
+        Ok(Self { config, tls, target: url.target(), timeline, limit })
+    }
+
+    /// The same, for the primary of this timeline: a server that a fail-over has replaced is not accepted.
+    #[must_use]
+    pub fn following(self, timeline: &LatestTimeline) -> Self {
+        Self { timeline: timeline.clone(), ..self }
     }
 
     /// The same, with this name of the program for PostgreSQL's views and logs.
@@ -124,12 +141,22 @@ impl Connector {
     ///
     /// [`ConnectError`] of the last server.
     pub async fn connect(&self) -> Result<(Client, Driver), ConnectError> {
+        self.connect_to_primary().await.map(|(client, driver, _)| (client, driver))
+    }
+
+    /// The same, with the timeline of the server. It is that of a standby as long as no timeline is known.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::connect`].
+    pub async fn connect_to_primary(&self) -> Result<(Client, Driver, ServerTimeline), ConnectError> {
         self.first(|open, wants_standby| async move {
             let config = self.config_for(&open);
             let stream = LoginStream::new(open.socket, open.end_point_hash, open.may_send_password);
             let (client, mut driver) = config.connect_raw(stream, Established).await?;
             check_target(&client, &mut driver, wants_standby).await?;
-            Ok((client, driver))
+            let timeline = check_timeline(&client, &mut driver, &self.timeline).await?;
+            Ok((client, driver, timeline))
         })
         .await
     }
@@ -145,13 +172,14 @@ impl Connector {
             let mut stream = LoginStream::new(open.socket, open.end_point_hash, open.may_send_password);
             let (client, mut driver) = config.connect_raw(&mut stream, Established).await?;
             check_target(&client, &mut driver, wants_standby).await?;
+            let timeline = check_timeline(&client, &mut driver, &self.timeline).await?;
             let token = client.cancel_token();
             // Not polled any more, neither sends Terminate when dropped: the socket is ours again.
             drop((client, driver));
             let cancel_request = CancelRequest::new(open.peer, open.security, &token).await?;
             let process_id = cancel_request.process_id();
             let (socket, greeting) = stream.into_parts();
-            Ok(LoggedIn { socket, cancel_request, process_id, greeting })
+            Ok(LoggedIn { socket, cancel_request, process_id, greeting, timeline })
         })
         .await
     }
@@ -189,15 +217,23 @@ impl Connector {
     where
         F: Future<Output = Result<T, ConnectError>>,
     {
+        let endpoints = Endpoint::candidates(&self.config);
         let mut outcome = Err(ConnectError::failed("the URL names no host"));
-        for wants_standby in self.target.in_order() {
-            for endpoint in Endpoint::candidates(&self.config) {
-                let attempt = timeout(self.limit, self.log_in_to(&endpoint, |open| log_in(open, *wants_standby)));
-                let too_slow = |_| Err(ConnectError::failed(format!("{endpoint}: connecting took too long")));
-                outcome = attempt.await.unwrap_or_else(too_slow);
-                if outcome.is_ok() {
-                    return outcome;
-                }
+        let passes = self.target.in_order();
+        for (number, wants_standby) in passes.iter().enumerate() {
+            let log_in = |open| log_in(open, *wants_standby);
+            let attempts: Vec<_> = endpoints
+                .iter()
+                .map(|endpoint| async move {
+                    let attempt = timeout(self.limit, self.log_in_to(endpoint, log_in));
+                    let too_slow = |_| Err(ConnectError::failed(format!("{endpoint}: connecting took too long")));
+                    attempt.await.unwrap_or_else(too_slow)
+                })
+                .collect();
+            let is_fallback = number + 1 < passes.len();
+            outcome = first_success(attempts, ATTEMPT_DELAY, is_fallback).await.unwrap_or(outcome);
+            if outcome.is_ok() {
+                break;
             }
         }
         outcome
@@ -233,7 +269,7 @@ impl Connector {
                 // The server has no TLS: this was the other kind already.
                 (_, Some(false)) if asks_for_tls => true,
                 (ConnectError::Refused(refusal), _) => !refusal.code().code().starts_with(AUTHENTICATION_CLASS),
-                (ConnectError::Unreachable(_), _) => true,
+                (ConnectError::Unreachable(_) | ConnectError::OtherRole(_), _) => true,
                 (ConnectError::Failed(_), has_tls) => has_tls == Some(true),
             };
             let error = earlier.take().filter(|earlier| is_more_specific(earlier, &error)).unwrap_or(error);
@@ -284,7 +320,42 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let Some(wants_standby) = wants_standby else { return Ok(()) };
-    let mut query = pin!(client.simple_query("SELECT pg_catalog.pg_is_in_recovery()"));
+    let is_standby = query_text(client, driver, "SELECT pg_catalog.pg_is_in_recovery()").await? == "t";
+    if is_standby == wants_standby {
+        return Ok(());
+    }
+    let wanted = if wants_standby { "a standby" } else { "a primary" };
+    Err(ConnectError::OtherRole(format!("`target_session_attrs` asks for {wanted}, which the server is not")))
+}
+
+/// Checks that the server was not replaced by a fail-over, and returns its timeline. As long as none is known, it is not
+/// asked.
+async fn check_timeline<S, T>(
+    client: &Client,
+    driver: &mut Connection<S, T>,
+    latest: &LatestTimeline,
+) -> Result<ServerTimeline, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    if !latest.is_known() {
+        return Ok(ServerTimeline::STANDBY);
+    }
+    let own = ServerTimeline::parse(&query_text(client, driver, ServerTimeline::SQL).await?);
+    if latest.accepts(own) {
+        return Ok(own);
+    }
+    Err(ConnectError::OtherRole("the server is not the primary, or a fail-over has replaced it".to_owned()))
+}
+
+/// The first value of the result.
+async fn query_text<S, T>(client: &Client, driver: &mut Connection<S, T>, sql: &str) -> Result<String, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut query = pin!(client.simple_query(sql));
     let answer = poll_fn(|context| {
         let ended = Pin::new(&mut *driver).poll(context);
         match (query.as_mut().poll(context), ended) {
@@ -294,15 +365,11 @@ where
             (Poll::Pending, Poll::Pending) => Poll::Pending,
         }
     });
-    let is_standby = answer.await?.iter().any(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0) == Some("t"),
-        _ => false,
+    let value = answer.await?.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
     });
-    if is_standby == wants_standby {
-        return Ok(());
-    }
-    let wanted = if wants_standby { "a standby" } else { "a primary" };
-    Err(ConnectError::failed(format!("`target_session_attrs` asks for {wanted}, which the server is not")))
+    Ok(value.unwrap_or_default())
 }
 
 impl fmt::Debug for Connector {

@@ -18,6 +18,9 @@ pub enum ConnectError {
     /// No server listens at the address.
     #[error("{0}")]
     Unreachable(String),
+    /// The server is not the primary or the standby that is asked for, or a fail-over has replaced it.
+    #[error("{0}")]
+    OtherRole(String),
     /// The server's TLS is not that of the URL, the connection was lost, or the URL cannot be used.
     #[error("{0}")]
     Failed(String),

@@ -40,7 +40,9 @@
 //! The signature of the handshake is verified in every mode: otherwise anybody could present the certificate of
 //! another server, and channel binding would bind to nothing.
 //!
-//! The crate knows no SQL but a question after standbys. It reads files that the URL names, but no environment.
+//! [`LatestTimeline`] tells the primary from one that a fail-over has replaced.
+//!
+//! The crate knows no SQL but what asks for the role and the timeline of a server. It reads files that the URL names, but no environment.
 
 mod cancel;
 mod connector;
@@ -49,6 +51,8 @@ mod error;
 mod login;
 mod relay;
 mod socket;
+mod staggered;
+mod timeline;
 mod tls;
 
 pub use cancel::CancelRequest;
@@ -57,6 +61,7 @@ pub use error::ConnectError;
 pub use login::LoginStream;
 pub use relay::libpq_url;
 pub use socket::Socket;
+pub use timeline::{LatestTimeline, ServerTimeline};
 
 /// The examples of the README, which `cargo test --doc` runs.
 #[cfg(doctest)]

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::connector::{Connector, LoggedIn};
 use crate::error::ConnectError;
+use crate::timeline::LatestTimeline;
 
 /// The time limit for connecting to a server and logging in, if the URL sets none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -44,25 +45,34 @@ static RUNTIME: LazyLock<io::Result<Runtime>> =
 
 /// The URL by which libpq gets a session of this one: itself if it needs no TLS, otherwise the address of a relay, which
 /// has logged in already. Blocks, and may be called on any thread. `connect_timeout` replaces that of the URL, in seconds.
+/// Only a primary of the latest timeline is accepted, and the session ends when a fail-over replaces it.
+///
+/// libpq connects itself if there is one host and no TLS. Of several hosts, one that hangs would delay it for long.
 ///
 /// A relay serves one connection, and ends with it.
 ///
 /// # Errors
 ///
 /// [`ConnectError`] if a relay is needed and cannot log in.
-pub fn libpq_url(url: &DatabaseUrl, connect_timeout: Option<u32>) -> Result<SecretString, ConnectError> {
-    let mut connector = Connector::new(url, CONNECT_TIMEOUT)?.named_by_default("metricd catalog");
+pub fn libpq_url(
+    url: &DatabaseUrl,
+    connect_timeout: Option<u32>,
+    timeline: &LatestTimeline,
+) -> Result<SecretString, ConnectError> {
+    let mut connector = Connector::new(url, CONNECT_TIMEOUT)?.named_by_default("metricd catalog").following(timeline);
     if let Some(seconds) = connect_timeout {
         connector = connector.within(Duration::from_secs(seconds.into()));
     }
-    if connector.is_without_tls() {
+    let may_be_plain = connector.has_one_server() && !timeline.is_known();
+    if may_be_plain && connector.is_without_tls() {
         return Ok(plain(url, connect_timeout));
     }
+    let timeline = timeline.clone();
     let runtime = RUNTIME.as_ref().map_err(|error| ConnectError::failed(format!("no thread for a relay: {error}")))?;
     let (sender, receiver) = sync_channel(1);
     runtime.spawn(async move {
         // The receiver waits for it.
-        drop(sender.send(relay(connector).await));
+        drop(sender.send(relay(connector, may_be_plain, timeline).await));
     });
     let relayed = receiver.recv().unwrap_or_else(|_| Err(ConnectError::failed("the relay has ended")))?;
     Ok(relayed.unwrap_or_else(|| plain(url, connect_timeout)))
@@ -73,8 +83,12 @@ fn plain(url: &DatabaseUrl, connect_timeout: Option<u32>) -> SecretString {
 }
 
 /// Logs in and waits for libpq in a task. `None` if libpq can connect itself.
-async fn relay(connector: Connector) -> Result<Option<SecretString>, ConnectError> {
-    if !connector.exceeds_libpq().await {
+async fn relay(
+    connector: Connector,
+    may_be_plain: bool,
+    timeline: LatestTimeline,
+) -> Result<Option<SecretString>, ConnectError> {
+    if may_be_plain && !connector.exceeds_libpq().await {
         return Ok(None);
     }
     let session = connector.log_in().await?;
@@ -82,8 +96,15 @@ async fn relay(connector: Connector) -> Result<Option<SecretString>, ConnectErro
     let local = LocalSocket::bind().map_err(no_socket)?;
     let url = format!("host='{}' port={PORT} {LOCAL_PARAMETERS}", local.host);
     tokio::spawn(async move {
-        if let Err(error) = serve(local, session).await {
-            log::debug!("a relay has ended: {error}");
+        let own = session.timeline;
+        tokio::select! {
+            // The server may hang, or still accept changes that would be lost.
+            () = timeline.replaced(own) => log::info!("a session ends, because a fail-over has replaced its server"),
+            ended = serve(local, session) => {
+                if let Err(error) = ended {
+                    log::debug!("a relay has ended: {error}");
+                }
+            }
         }
     });
     Ok(Some(url.into()))

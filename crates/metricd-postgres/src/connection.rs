@@ -7,8 +7,8 @@ use diesel::{Connection, ConnectionError, PgConnection, QueryResult, QueryableBy
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use metricd_database::OWNER_SETTINGS_SQL;
-use metricd_database::{DatabaseUrl, SESSION_TOKEN, session_token_option};
+use metricd_connection::LatestTimeline;
+use metricd_database::{DatabaseUrl, OWNER_SETTINGS_SQL, SESSION_TOKEN, session_token_option};
 
 /// Why a database could not be connected to.
 #[derive(Debug, thiserror::Error)]
@@ -122,17 +122,22 @@ fn refuses_transactions(url: &DatabaseUrl) -> bool {
 
 /// Opens a session with the settings of its role, to check the settings of the reader.
 pub(crate) fn connect(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
-    establish(url, None).map_err(|message| ConnectError { database: url.to_string(), message })
+    let any = LatestTimeline::default();
+    establish(url, None, &any).map_err(|message| ConnectError { database: url.to_string(), message })
 }
 
 /// Connects. Returns when the server has accepted or refused, or after this many seconds.
 pub(crate) fn ping(url: &DatabaseUrl, seconds: u32) {
-    drop(establish(url, Some(seconds)));
+    drop(establish(url, Some(seconds), &LatestTimeline::default()));
 }
 
 /// Opens a session, or says why there is none. libpq has no TLS: `metricd-connection` gives it sessions that have it.
-fn establish(url: &DatabaseUrl, timeout_seconds: Option<u32>) -> Result<PgConnection, String> {
-    let libpq_url = metricd_connection::libpq_url(url, timeout_seconds).map_err(|error| error.to_string())?;
+fn establish(
+    url: &DatabaseUrl,
+    timeout_seconds: Option<u32>,
+    timeline: &LatestTimeline,
+) -> Result<PgConnection, String> {
+    let libpq_url = metricd_connection::libpq_url(url, timeout_seconds, timeline).map_err(|error| error.to_string())?;
     PgConnection::establish(libpq_url.expose_secret()).map_err(|error| match error {
         ConnectionError::BadConnection(message) => first_line(&message),
         // libpq may quote the URL, and with it the password.
@@ -142,14 +147,18 @@ fn establish(url: &DatabaseUrl, timeout_seconds: Option<u32>) -> Result<PgConnec
 
 /// Opens the sessions of a pool.
 #[derive(Debug)]
-pub(crate) struct SessionManager(pub(crate) DatabaseUrl);
+pub(crate) struct SessionManager {
+    pub(crate) owner: DatabaseUrl,
+    /// A session ends when a fail-over has replaced its server.
+    pub(crate) timeline: LatestTimeline,
+}
 
 impl r2d2::ManageConnection for SessionManager {
     type Connection = PgConnection;
     type Error = diesel::r2d2::Error;
 
     fn connect(&self) -> Result<PgConnection, Self::Error> {
-        establish(&self.0, None)
+        establish(&self.owner, None, &self.timeline)
             .map_err(|message| diesel::r2d2::Error::ConnectionError(ConnectionError::BadConnection(message)))
     }
 

@@ -27,6 +27,7 @@ use metricd_repository::{
 
 use self::calls::{Calls, SessionSettings};
 use crate::connection::SessionManager;
+use metricd_connection::LatestTimeline;
 use metricd_database::DatabaseUrl;
 
 /// The number of connections of the store, and the time limits of its calls.
@@ -70,10 +71,23 @@ impl PgRepository {
     ///
     /// [`RepositoryError::Failed`] if the configuration is invalid.
     pub fn new(owner: &DatabaseUrl, config: RepositoryConfig) -> Result<Self, RepositoryError> {
+        Self::following(owner, config, LatestTimeline::default())
+    }
+
+    /// The same, on the primary of this timeline: a server that a fail-over has replaced is not used any more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::new`].
+    pub fn following(
+        owner: &DatabaseUrl,
+        config: RepositoryConfig,
+        timeline: LatestTimeline,
+    ) -> Result<Self, RepositoryError> {
         if config.max_connections == 0 {
             return Err(RepositoryError::Failed("expected at least one connection".to_owned()));
         }
-        let manager = SessionManager(owner.clone());
+        let manager = SessionManager { owner: owner.clone(), timeline };
         let pool = r2d2::Pool::builder()
             .max_size(config.max_connections)
             .min_idle(Some(0))

@@ -8,13 +8,13 @@ mod server_state;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use metricd_connection::Connector;
+use metricd_connection::{Connector, LatestTimeline};
 use metricd_database::DatabaseUrl;
 use metricd_execution::{BoundStatement, ChosenServer, LogPosition, MetricRunner, Replicas, RunError};
 use tokio::time::{sleep, timeout};
@@ -33,6 +33,10 @@ const POLL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause before the next attempt to reach a server.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a server that does not respond still counts as the primary that it claimed to be. In a split brain, one that
+/// misses a poll must not make changes go to the other one.
+const CLAIM_MEMORY: Duration = Duration::from_secs(10);
+
 /// How long a request waits for a server.
 const CHOICE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -43,6 +47,9 @@ pub struct ReplicaSet {
     cluster: String,
     max_lag: Duration,
     history: Mutex<History>,
+    /// The timeline of the history, for writers.
+    timeline: LatestTimeline,
+    is_split: AtomicBool,
     next: AtomicUsize,
 }
 
@@ -50,6 +57,8 @@ struct Server {
     url: DatabaseUrl,
     runner: Arc<PgRunner>,
     status: Mutex<Status>,
+    /// What was logged last: whether it is a standby, its timeline, and whether that is the latest.
+    logged: Mutex<Option<(bool, u32, bool)>>,
 }
 
 /// What is known of a server.
@@ -57,8 +66,24 @@ struct Server {
 enum Status {
     Unknown,
     /// It does not respond, or belongs to another cluster.
-    Unusable,
+    Unusable {
+        /// Its last response.
+        last: Option<ServerState>,
+        since: Instant,
+    },
     Usable(ServerState),
+}
+
+impl Status {
+    /// Whether the server claims to be the primary of this timeline, or did a short time ago.
+    fn claims(self, timeline: u32) -> bool {
+        let state = match self {
+            Self::Usable(state) => state,
+            Self::Unusable { last: Some(state), since } if since.elapsed() < CLAIM_MEMORY => state,
+            Self::Unusable { .. } | Self::Unknown => return false,
+        };
+        !state.is_standby && state.timeline == timeline
+    }
 }
 
 /// The positions of the primary.
@@ -81,15 +106,27 @@ impl fmt::Debug for ReplicaSet {
 
 impl ReplicaSet {
     /// The servers of these URLs, each with one host, and their runners. All belong to the cluster of this identifier. A
-    /// standby is used while it lags by at most this.
+    /// standby is used while it lags by at most this. The timeline is kept up to date.
     #[must_use]
-    pub fn new(servers: Vec<(DatabaseUrl, PgRunner)>, cluster: i64, max_lag: Duration) -> Self {
-        let server = |(url, runner)| Server { url, runner: Arc::new(runner), status: Mutex::new(Status::Unknown) };
+    pub fn new(
+        servers: Vec<(DatabaseUrl, PgRunner)>,
+        cluster: i64,
+        max_lag: Duration,
+        timeline: LatestTimeline,
+    ) -> Self {
+        let server = |(url, runner)| Server {
+            url,
+            runner: Arc::new(runner),
+            status: Mutex::new(Status::Unknown),
+            logged: Mutex::default(),
+        };
         Self {
             servers: servers.into_iter().map(server).collect(),
             cluster: cluster.to_string(),
             max_lag,
             history: Mutex::default(),
+            timeline,
+            is_split: AtomicBool::default(),
             next: AtomicUsize::default(),
         }
     }
@@ -101,7 +138,7 @@ impl ReplicaSet {
                 Ok(mut session) => self.poll(server, &mut session).await,
                 Err(error) => Err(error),
             };
-            polled.unwrap_or_else(|error| server.give_up(&error));
+            polled.unwrap_or_else(|error| self.give_up(server, &error));
         }))
         .await;
         let is_known = |server: &Server| matches!(&*server.status(), Status::Usable(_));
@@ -113,7 +150,7 @@ impl ReplicaSet {
         join_all(self.servers.iter().map(|server| async {
             loop {
                 let error = self.watch_server(server).await;
-                server.give_up(&error);
+                self.give_up(server, &error);
                 sleep(RETRY_INTERVAL).await;
             }
         }))
@@ -154,19 +191,18 @@ impl ReplicaSet {
 
     /// Notes the response of a server that was polled at this time.
     fn note(&self, server: &Server, state: ServerState, polled_at: Instant) {
-        let before = std::mem::replace(&mut *server.status(), Status::Usable(state));
-        if !matches!(before, Status::Usable(before) if before.is_standby == state.is_standby) {
-            let role = if state.is_standby { "a standby" } else { "a primary" };
-            log::info!("{} is {role}, on timeline {}", server.url.hosts(), state.timeline);
-        }
-        if state.is_standby {
-            return;
-        }
+        *server.status() = Status::Usable(state);
+        self.note_position(state, polled_at);
+        self.note_timeline();
+    }
+
+    fn note_position(&self, state: ServerState, polled_at: Instant) {
         let mut history = self.history();
+        // A standby of it has had a primary of it.
         if state.timeline > history.timeline {
             *history = History { timeline: state.timeline, ..History::default() };
         }
-        if state.timeline == history.timeline {
+        if !state.is_standby && state.timeline == history.timeline {
             history.positions.push_back((polled_at, state.position));
             history.latest = history.latest.max(Some(state.position));
         }
@@ -175,16 +211,49 @@ impl ReplicaSet {
         }
     }
 
+    /// Publishes the timeline of the primary to writers, and logs which servers are used.
+    fn note_timeline(&self) {
+        let timeline = self.history().timeline;
+        let claimants: Vec<_> = self.claimants(timeline).map(|number| self.servers[number].url.hosts()).collect();
+        let is_split = claimants.len() > 1;
+        if is_split {
+            self.timeline.set_split_brain();
+        } else {
+            self.timeline.set(timeline);
+        }
+        if self.is_split.swap(is_split, Ordering::Relaxed) != is_split {
+            if is_split {
+                log::error!(
+                    "split brain: {} claim to be the primary on timeline {timeline}, and requests are refused until one of \
+                     them is stopped",
+                    claimants.join(" and ")
+                );
+            } else {
+                log::info!("one server claims to be the primary on timeline {timeline}");
+            }
+        }
+        self.servers.iter().for_each(|server| server.log(timeline));
+    }
+
+    fn give_up(&self, server: &Server, reason: &str) {
+        server.give_up(reason);
+        self.note_timeline();
+    }
+
     fn history(&self) -> MutexGuard<'_, History> {
         locked(&self.history)
     }
 
-    /// The primary. None if two servers claim to be that of the latest timeline: one of them has no right to.
+    /// The servers that claim to be the primary of this timeline.
+    fn claimants(&self, timeline: u32) -> impl Iterator<Item = usize> {
+        (0..self.servers.len()).filter(move |number| self.servers[*number].status().claims(timeline))
+    }
+
+    /// The primary. `None` in a split brain, or if it does not respond.
     fn primary(&self) -> Option<usize> {
-        let timeline = self.history().timeline;
-        let is_primary = |server: &Server| matches!(&*server.status(), Status::Usable(state) if !state.is_standby && state.timeline == timeline);
-        let mut primaries = (0..self.servers.len()).filter(|number| is_primary(&self.servers[*number]));
-        primaries.next().filter(|_| primaries.next().is_none())
+        let mut claimants = self.claimants(self.history().timeline);
+        let only = claimants.next().filter(|_| claimants.next().is_none())?;
+        matches!(*self.servers[only].status(), Status::Usable(_)).then_some(only)
     }
 
     /// How far a standby is behind, and its position. `None` if the server is none, if it follows another timeline, or if
@@ -199,6 +268,10 @@ impl ReplicaSet {
 
     /// A server that can be used now.
     fn find(&self, after: Option<LogPosition>) -> Option<ChosenServer> {
+        // The positions of two primaries cannot be compared.
+        if self.is_split.load(Ordering::Relaxed) {
+            return None;
+        }
         let recent = self.servers.iter().enumerate().filter_map(|(number, server)| {
             let (lag, position) = self.lag(server)?;
             let is_recent = lag <= self.max_lag && after.is_none_or(|after| position >= after);
@@ -221,10 +294,31 @@ impl Server {
     }
 
     fn give_up(&self, reason: &str) {
-        let before = std::mem::replace(&mut *self.status(), Status::Unusable);
-        if before != Status::Unusable {
-            log::warn!("no results are read from {}: {reason}", self.url.hosts());
+        let mut status = self.status();
+        let last = match *status {
+            Status::Unusable { .. } => return,
+            Status::Usable(state) => Some(state),
+            Status::Unknown => None,
+        };
+        *status = Status::Unusable { last, since: Instant::now() };
+        *locked(&self.logged) = None;
+        log::warn!("no results are read from {}: {reason}", self.url.hosts());
+    }
+
+    /// Logs what the server is and whether it is used, if that has changed.
+    fn log(&self, latest: u32) {
+        let Status::Usable(ServerState { is_standby, timeline, .. }) = *self.status() else { return };
+        let now = Some((is_standby, timeline, timeline == latest));
+        if std::mem::replace(&mut *locked(&self.logged), now) == now {
+            return;
         }
+        let role = if is_standby { "a standby" } else { "a primary" };
+        let unused = match is_standby {
+            _ if timeline == latest => String::new(),
+            true => format!(", and is not used before its next restart point: the primary is on timeline {latest}"),
+            false => format!(", and is not used: a fail-over has replaced it, to timeline {latest}"),
+        };
+        log::info!("{} is {role}, on timeline {timeline}{unused}", self.url.hosts());
     }
 
     fn chosen(&self, number: usize, lag: Duration) -> ChosenServer {
@@ -241,9 +335,11 @@ impl Replicas for ReplicaSet {
                 return Ok(server);
             }
             if began.elapsed() >= time.min(CHOICE_TIMEOUT) {
+                if after.is_some() && self.find(None).is_some() {
+                    return Err(RunError::PositionNotReached);
+                }
                 let message = format!(
-                    "there is no primary that has reached the requested position, and no standby is known to be at most {} ms \
-                     behind",
+                    "the primary is unknown, and no standby is known to be at most {} ms behind",
                     self.max_lag.as_millis()
                 );
                 return Err(RunError::Unavailable(message));
@@ -257,10 +353,14 @@ impl Replicas for ReplicaSet {
     }
 
     async fn position(&self) -> Option<LogPosition> {
-        let runner = &self.servers[self.primary()?].runner;
+        let (runner, timeline) = (&self.servers[self.primary()?].runner, self.history().timeline);
         let value = runner.query_value(BoundStatement::internal(POSITION_SQL, Vec::new())).await;
         let position = before_page_header(value.ok()?.0?.parse().ok()?);
         let mut history = self.history();
+        // After a fail-over it may be that of the former primary.
+        if history.timeline != timeline {
+            return None;
+        }
         history.latest = history.latest.max(Some(position));
         Some(position)
     }
@@ -285,6 +385,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use metricd_connection::ServerTimeline;
+
     use super::*;
     use crate::config::RunnerConfig;
 
@@ -297,7 +399,7 @@ mod tests {
             let runner = PgRunner::new(&url, RunnerConfig::default()).unwrap();
             (url, runner)
         };
-        ReplicaSet::new((1..=count).map(server).collect(), 7, 5 * SECOND)
+        ReplicaSet::new((1..=count).map(server).collect(), 7, 5 * SECOND, LatestTimeline::default())
     }
 
     impl ReplicaSet {
@@ -326,8 +428,8 @@ mod tests {
         assert!(turns == [1, 2, 1, 2] || turns == [2, 1, 2, 1], "{turns:?}");
         assert_eq!(set.chosen(Some(230)), Some((2, 3)), "only it shows the position");
         assert_eq!(set.chosen(Some(200)).unwrap().1, 3);
-        set.servers[1].give_up("gone");
-        set.servers[2].give_up("gone");
+        set.give_up(&set.servers[1], "gone");
+        set.give_up(&set.servers[2], "gone");
         assert_eq!(set.chosen(None), Some((0, 0)));
         assert_eq!(set.chosen(Some(200)), Some((0, 0)));
         assert_eq!(set.chosen(Some(201)), None, "the primary has not reached it");
@@ -340,7 +442,7 @@ mod tests {
         set.responds(1, true, (1, 100), SECOND);
         assert_eq!(set.chosen(None).unwrap().0, 1);
         // A fail-over to the third server, which the second does not follow. Its position means nothing there.
-        set.servers[0].give_up("gone");
+        set.give_up(&set.servers[0], "gone");
         set.responds(2, false, (2, 90), SECOND);
         assert_eq!(set.chosen(None), Some((2, 0)));
         set.responds(1, true, (2, 90), Duration::ZERO);
@@ -353,12 +455,44 @@ mod tests {
         set.responds(0, false, (1, 100), SECOND);
         set.responds(1, false, (2, 90), SECOND);
         assert_eq!(set.chosen(None), Some((1, 0)));
-        set.servers[1].give_up("it missed a poll");
+        set.give_up(&set.servers[1], "it missed a poll");
         set.responds(0, false, (1, 110), Duration::ZERO);
         assert_eq!(set.chosen(None), None);
         set.responds(0, false, (2, 95), Duration::ZERO);
         set.responds(1, false, (2, 95), Duration::ZERO);
         assert_eq!(set.chosen(None), None, "two primaries of one timeline");
+    }
+
+    #[test]
+    fn changes_go_to_the_primary_of_the_latest_timeline_alone() {
+        let set = servers(3);
+        let accepted = || {
+            let timelines = ["00000001", "00000002", "00000003", ""];
+            timelines.map(|timeline| set.timeline.accepts(ServerTimeline::parse(timeline)))
+        };
+        assert_eq!(accepted(), [true; 4], "nothing is known");
+        set.responds(0, false, (1, 100), SECOND);
+        assert_eq!(accepted(), [true, true, true, false]);
+        set.responds(1, false, (2, 100), SECOND);
+        assert_eq!(accepted(), [false, true, true, false]);
+        set.responds(0, false, (2, 100), SECOND);
+        assert_eq!(accepted(), [false; 4], "two primaries of one timeline");
+        set.give_up(&set.servers[0], "it misses a poll");
+        assert_eq!((accepted(), set.chosen(None)), ([false; 4], None));
+        let last = Some(ServerState { is_standby: false, position: LogPosition::new(100), timeline: 2 });
+        let since = Instant::now().checked_sub(CLAIM_MEMORY).unwrap();
+        *set.servers[0].status() = Status::Unusable { last, since };
+        set.responds(1, false, (2, 110), Duration::ZERO);
+        assert_eq!(accepted(), [false, true, true, false], "it is gone");
+        assert_eq!(set.chosen(None), Some((1, 0)));
+        set.responds(0, false, (2, 100), Duration::ZERO);
+        assert_eq!(accepted(), [false; 4]);
+        set.responds(0, true, (2, 100), Duration::ZERO);
+        assert_eq!(accepted(), [false, true, true, false], "it has become a standby");
+        // A standby of a primary that does not respond.
+        set.responds(2, true, (3, 100), SECOND);
+        assert_eq!(accepted(), [false, false, true, false]);
+        assert_eq!(set.chosen(None), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use metricd_connection::LatestTimeline;
 use metricd_database::{DataSchemas, DatabaseUrl, Fault, Outage, Trouble, fault_of};
 use metricd_domain::{ContractColumn, ContractTable, TimeZone};
 use metricd_execution::{
@@ -64,6 +65,8 @@ pub struct PgResolver {
     url: DatabaseUrl,
     schemas: DataSchemas,
     role: Role,
+    /// The sessions of the owner are with the primary of this timeline.
+    timeline: LatestTimeline,
     /// The idle connections: at most as many as were ever in use at once.
     idle: Mutex<Vec<ResolverSession>>,
 }
@@ -103,7 +106,8 @@ impl PgResolver {
     /// A resolver as the owner role, of SQL that reads these schemas. Does not connect yet.
     #[must_use]
     pub fn new(owner: &DatabaseUrl, schemas: &DataSchemas) -> Self {
-        Self { url: owner.clone(), schemas: schemas.clone(), role: Role::Owner, idle: Mutex::default() }
+        let (url, schemas, timeline) = (owner.clone(), schemas.clone(), LatestTimeline::default());
+        Self { url, schemas, role: Role::Owner, timeline, idle: Mutex::default() }
     }
 
     /// A resolver as the reader role, for a database in which metricd has no other role, or which is a standby. Its URL
@@ -114,6 +118,12 @@ impl PgResolver {
     #[must_use]
     pub fn of_reader(reader: &DatabaseUrl, schemas: &DataSchemas) -> Self {
         Self { role: Role::Reader, ..Self::new(reader, schemas) }
+    }
+
+    /// The same, on the primary of this timeline: a server that a fail-over has replaced is not used any more.
+    #[must_use]
+    pub fn following(self, timeline: LatestTimeline) -> Self {
+        Self { timeline, ..self }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<ResolverSession>> {
@@ -129,8 +139,8 @@ impl PgResolver {
         for is_retry in [false, true] {
             let kept = if is_retry { None } else { self.idle().pop() };
             let mut session = match kept {
-                Some(session) => session,
-                None => ResolverSession::open(&self.url, self.role, &self.schemas).await?,
+                Some(session) if self.timeline.accepts(session.client.timeline) => session,
+                _ => ResolverSession::open(self).await?,
             };
             let (mut session, answer) = match session.begin(&self.schemas).await {
                 Ok(()) => operation(session).await,
@@ -153,11 +163,11 @@ impl PgResolver {
 }
 
 impl ResolverSession {
-    async fn open(url: &DatabaseUrl, role: Role, schemas: &DataSchemas) -> Result<Self, ResolveError> {
+    async fn open(PgResolver { url, schemas, role, timeline, .. }: &PgResolver) -> Result<Self, ResolveError> {
         let unavailable = |error: CallError| ResolveError::Unavailable(Outage::unreachable(error.to_string()));
         let (client, trees) = match role {
             Role::Owner => {
-                let mut client = ResolverClient::connect(url).await.map_err(unavailable)?;
+                let mut client = ResolverClient::connect(url, timeline).await.map_err(unavailable)?;
                 let row = client.query_one(BACKEND_PID_SQL).await.map_err(unavailable)?;
                 let backend: i32 = row.try_get(0).map_err(|error| unavailable(error.into()))?;
                 (client, Trees::OfView(format!("catalog.metricd_resolved_{backend}")))
@@ -165,7 +175,7 @@ impl ResolverSession {
             // The settings of the sessions that run stored SQL.
             Role::Reader => {
                 let options = options(schemas, &TimeZone::default());
-                (ResolverClient::open(url, &options).await.map_err(unavailable)?, Trees::Printed)
+                (ResolverClient::open(url, &options, timeline).await.map_err(unavailable)?, Trees::Printed)
             }
         };
         Ok(Self { client, resolved_query: None, trees })

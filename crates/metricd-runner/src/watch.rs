@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::time::Duration;
 
-use metricd_connection::{ConnectError, Connector};
+use metricd_connection::{ConnectError, Connector, LatestTimeline};
 use metricd_database::DatabaseUrl;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client};
@@ -30,6 +30,8 @@ enum WatchError {
     Lost(#[from] tokio_postgres::Error),
     #[error("PostgreSQL does not answer")]
     Silent,
+    #[error("a fail-over has replaced the server")]
+    Replaced,
 }
 
 /// What a watcher is notified of.
@@ -44,10 +46,14 @@ pub enum DefinitionEvent {
 }
 
 /// Watches the definitions for as long as the future is polled, and reports each change shortly after its commit.
-/// Reconnects if the connection is lost.
-pub async fn watch_definitions(owner: &DatabaseUrl, mut notify: impl FnMut(DefinitionEvent)) -> Infallible {
+/// Reconnects if the connection is lost, or if a fail-over has replaced the server.
+pub async fn watch_definitions(
+    owner: &DatabaseUrl,
+    timeline: &LatestTimeline,
+    mut notify: impl FnMut(DefinitionEvent),
+) -> Infallible {
     loop {
-        if let Err(error) = watch(owner, &mut notify).await {
+        if let Err(error) = watch(owner, timeline, &mut notify).await {
             log::debug!("definitions cannot be watched: {error}");
         }
         notify(DefinitionEvent::Lost);
@@ -55,9 +61,13 @@ pub async fn watch_definitions(owner: &DatabaseUrl, mut notify: impl FnMut(Defin
     }
 }
 
-async fn watch(owner: &DatabaseUrl, notify: &mut impl FnMut(DefinitionEvent)) -> Result<(), WatchError> {
-    let connector = Connector::new(owner, CONNECT_TIMEOUT)?.named("metricd watch");
-    let (client, mut connection) = connector.connect().await?;
+async fn watch(
+    owner: &DatabaseUrl,
+    timeline: &LatestTimeline,
+    notify: &mut impl FnMut(DefinitionEvent),
+) -> Result<(), WatchError> {
+    let connector = Connector::new(owner, CONNECT_TIMEOUT)?.named("metricd watch").following(timeline);
+    let (client, mut connection, own) = connector.connect_to_primary().await?;
     let listening = async {
         let listen = format!("SET idle_session_timeout = 0; LISTEN {CHANNEL}");
         within_timeout(client.batch_execute(&listen)).await?;
@@ -68,6 +78,7 @@ async fn watch(owner: &DatabaseUrl, notify: &mut impl FnMut(DefinitionEvent)) ->
     // A server that hangs or is no longer the primary keeps its connections: only a response shows that it would
     // notify.
     let mut heartbeat = std::pin::pin!(heartbeat(&client));
+    let mut replaced = std::pin::pin!(timeline.replaced(own));
     loop {
         tokio::select! {
             listened = &mut listening, if !is_listening => {
@@ -77,6 +88,7 @@ async fn watch(owner: &DatabaseUrl, notify: &mut impl FnMut(DefinitionEvent)) ->
                 notify(DefinitionEvent::Watching);
             }
             error = &mut heartbeat, if is_listening => return Err(error),
+            () = &mut replaced => return Err(WatchError::Replaced),
             message = poll_fn(|context| connection.poll_message(context)) => match message {
                 Some(Ok(AsyncMessage::Notification(_))) => notify(DefinitionEvent::Changed),
                 Some(Ok(_)) => {}

@@ -6,8 +6,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use metricd_embedded::Cluster;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use tokio_postgres::Client;
@@ -135,13 +137,33 @@ impl Standby {
         ensure!(promoted.get::<_, bool>(0), "the standby was not promoted");
         Ok(())
     }
+
+    /// Makes it neither accept nor refuse new connections. Those that it has go on.
+    ///
+    /// # Errors
+    ///
+    /// If its process is gone.
+    pub fn hang(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Ends [`Self::hang`].
+    ///
+    /// # Errors
+    ///
+    /// If its process is gone.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.process.id())?), signal)?)
+    }
 }
 
 impl Drop for Standby {
     fn drop(&mut self) {
-        let stopped = i32::try_from(self.process.id()).context("a process id").and_then(|id| {
-            Ok(nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGQUIT)?)
-        });
+        let stopped = self.signal(Signal::SIGQUIT).and_then(|()| self.resume());
         // Nothing can be done about one that does not stop.
         drop(stopped.map(|()| self.process.wait()));
     }

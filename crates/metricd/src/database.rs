@@ -70,7 +70,7 @@ pub(crate) enum Source {
 
 impl Source {
     pub(crate) fn of(arguments: &DatabaseArguments) -> Result<Self> {
-        match (arguments.database_url.clone(), arguments.reader_database_url.clone()) {
+        match (arguments.database_url.clone().map(DatabaseUrl::of_owner), arguments.reader_database_url.clone()) {
             (Some(owner), reader) => Ok(Self::External { owner, reader }),
             (None, Some(_)) => bail!(
                 "READER_DATABASE_URL is set and DATABASE_URL is not: set both to use your own database, or neither \

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use super::address::{Address, with_parameter, without_port};
 use super::parameters::{Parameters, decoded, encoded_parameters, with_parameters};
 use super::{DatabaseUrl, InvalidDatabaseUrl};
-use crate::target;
+use crate::target::{self, TargetSession};
 use crate::tls::TlsMode;
 
 impl DatabaseUrl {
@@ -31,6 +31,15 @@ impl DatabaseUrl {
             self.replaced_by(url)
         };
         self.endpoints().into_iter().map(of_host).collect()
+    }
+
+    /// The URL of the owner, which writes: of several hosts, any is the primary.
+    #[must_use]
+    pub fn of_owner(self) -> Self {
+        match self.target {
+            TargetSession::Any if self.endpoints().len() > 1 => Self { target: TargetSession::Primary, ..self },
+            _ => self,
+        }
     }
 
     /// The hosts with their ports, for messages: `primary:5432,standby:5433`.

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use metricd_connection::LatestTimeline;
 use metricd_database::DataSchemas;
 use metricd_domain::MetricId;
 use metricd_execution::{Resolvable, ResolveError, Resolver};
@@ -92,7 +93,9 @@ async fn a_listener_that_goes_silent_is_trusted_for_seconds_only() -> Result<()>
     let database = TestDatabase::new().await?;
     let (sender, events) = mpsc::channel();
     let owner = database.owner.clone();
-    let watch = tokio::spawn(async move { watch_definitions(&owner, |event| _ = sender.send(event)).await });
+    let watch = tokio::spawn(async move {
+        watch_definitions(&owner, &LatestTimeline::default(), |event| _ = sender.send(event)).await
+    });
     let next = || events.recv_timeout(Duration::from_secs(20));
     assert_eq!(next()?, DefinitionEvent::Watching);
     {

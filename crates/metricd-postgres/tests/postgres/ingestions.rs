@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::Result;
+use metricd_connection::LatestTimeline;
 use metricd_domain::{Actor, Breakpoint, ChangeSource, Contract, MetricDefinition, MetricId, SqlText};
 use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::contract::{TestIngestion, dashboard, layout_entry, metric, query, record};
@@ -209,7 +210,9 @@ async fn servers_are_told_of_changes_alone() -> Result<()> {
     };
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let owner = database.owner.clone();
-    let watch = tokio::spawn(async move { watch_definitions(&owner, |event| _ = sender.send(event)).await });
+    let watch = tokio::spawn(async move {
+        watch_definitions(&owner, &LatestTimeline::default(), |event| _ = sender.send(event)).await
+    });
     assert_eq!(events.recv().await, Some(DefinitionEvent::Watching));
     ingest().await?;
     assert_eq!(events.recv().await, Some(DefinitionEvent::Changed));

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use metricd_connection::{ConnectError, Connector, Driver};
+use metricd_connection::{ConnectError, Connector, Driver, LatestTimeline, ServerTimeline};
 use metricd_database::{DatabaseUrl, OWNER_SETTINGS_SQL};
 use tokio::time::timeout;
 use tokio_postgres::error::DbError;
@@ -56,6 +56,8 @@ impl From<ConnectError> for CallError {
 pub(crate) struct ResolverClient {
     client: Client,
     socket: DrivenSocket,
+    /// The timeline of the server.
+    pub(crate) timeline: ServerTimeline,
     /// The details of the messages that PostgreSQL has sent besides its responses, while a call wants them.
     details: Option<Vec<String>>,
 }
@@ -125,17 +127,18 @@ impl DrivenSocket {
 
 impl ResolverClient {
     /// Opens a session of the owner and applies the owner's settings.
-    pub(crate) async fn connect(owner: &DatabaseUrl) -> Result<Self, CallError> {
-        let mut this = Self::open(owner, "").await?;
+    pub(crate) async fn connect(owner: &DatabaseUrl, timeline: &LatestTimeline) -> Result<Self, CallError> {
+        let mut this = Self::open(owner, "", timeline).await?;
         this.batch_execute(OWNER_SETTINGS_SQL).await?;
         Ok(this)
     }
 
     /// Opens a session with these options.
-    pub(crate) async fn open(url: &DatabaseUrl, options: &str) -> Result<Self, CallError> {
+    pub(crate) async fn open(url: &DatabaseUrl, options: &str, timeline: &LatestTimeline) -> Result<Self, CallError> {
         let connector = Connector::new(url, CONNECT_TIMEOUT)?.named("metricd resolver").with_options(options);
-        let (client, connection) = connector.connect().await?;
-        Ok(Self { client, socket: DrivenSocket::Open(Box::new(connection)), details: None })
+        let connector = connector.following(timeline);
+        let (client, connection, timeline) = connector.connect_to_primary().await?;
+        Ok(Self { client, socket: DrivenSocket::Open(Box::new(connection)), timeline, details: None })
     }
 
     /// Runs statements and discards their results.

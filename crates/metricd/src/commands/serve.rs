@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use metricd_access::Access;
 use metricd_api::{AllowedOrigin, ApiState, ConnectionLimits, DefinitionCache, Quotas, ServerOptions, Uploads, start};
+use metricd_connection::LatestTimeline;
 use metricd_database::DatabaseUrl;
 use metricd_domain::{MetricDefinition, TimeZone};
 use metricd_embedded::Cluster;
@@ -64,8 +65,9 @@ pub(crate) async fn serve(
         log::info!("the data is {place}");
     }
     let (time_zone, time_zones) = time_zone(&database, &serve.time_zone).await?;
-    let (repository, runner) = connect(&database, &serve, time_zone.clone())?;
-    let replicas = replicas(&database, &serve, time_zone.clone()).await?;
+    let timeline = LatestTimeline::default();
+    let (repository, runner) = connect(&database, &serve, time_zone.clone(), &timeline)?;
+    let replicas = replicas(&database, &serve, time_zone.clone(), &timeline).await?;
     // The sample's SQL reads the sample's records.
     let may_load_sample = database.is_private && !serve.no_sample && database.schemas.contains(RECORDS_SCHEMA);
     if may_load_sample && repository.check().await?.metric_count == 0 {
@@ -93,9 +95,14 @@ pub(crate) async fn serve(
         replicas,
         allowed_functions: Arc::new(guard.allow_functions.iter().cloned().collect()),
         allowed_types: Arc::new(guard.allow_types.iter().cloned().collect()),
-        ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(database.resolver()?), uploads)
+        ..ApiState::new(
+            Arc::new(repository),
+            Arc::new(runner),
+            Arc::new(database.resolver()?.following(timeline.clone())),
+            uploads,
+        )
     };
-    actix_web::rt::spawn(watch(database.owner.clone(), Arc::clone(&state.definitions)));
+    actix_web::rt::spawn(watch(database.owner.clone(), timeline, Arc::clone(&state.definitions)));
     // One server has one database of this name, until it is replaced.
     if exposure.is_external_database && (database.data()? != DataPlace::Catalog || database.reader.by_host()?.len() > 1)
     {
@@ -208,11 +215,16 @@ async fn time_zone(database: &Database, named: &TimeZone) -> Result<(TimeZone, O
     Ok((found, OnceCell::new_with(Some(known))))
 }
 
-fn connect(database: &Database, serve: &ServeArguments, time_zone: TimeZone) -> Result<(PgRepository, PgRunner)> {
+fn connect(
+    database: &Database,
+    serve: &ServeArguments,
+    time_zone: TimeZone,
+    timeline: &LatestTimeline,
+) -> Result<(PgRepository, PgRunner)> {
     let catalog = RepositoryConfig { max_connections: serve.catalog_connections, ..Default::default() };
     let place = (&database.reader, database.data()?);
     let runner = runner(database, place, runner_config(database, serve, time_zone)?)?;
-    Ok((PgRepository::new(&database.owner, catalog)?, runner))
+    Ok((PgRepository::following(&database.owner, catalog, timeline.clone())?, runner))
 }
 
 fn runner_config(database: &Database, serve: &ServeArguments, time_zone: TimeZone) -> Result<RunnerConfig> {
@@ -229,7 +241,6 @@ fn runner_config(database: &Database, serve: &ServeArguments, time_zone: TimeZon
 
 /// Runs SQL on the server of this URL. A snapshot can be imported only on the server that has exported it.
 fn runner(database: &Database, (reader, data): (&DatabaseUrl, DataPlace), config: RunnerConfig) -> Result<PgRunner> {
-    let runner = PgRunner::new(reader, config)?;
     let owner = &database.owner;
     let exporter = match data {
         // Behind a pooler, the reader has another address than PostgreSQL.
@@ -242,6 +253,11 @@ fn runner(database: &Database, (reader, data): (&DatabaseUrl, DataPlace), config
         }
         _ => None,
     };
+    exporting(PgRunner::new(reader, config)?, exporter, owner)
+}
+
+/// The runner with this exporter of snapshots, unless its password would be less protected than by the owner's URL.
+fn exporting(runner: PgRunner, exporter: Option<DatabaseUrl>, owner: &DatabaseUrl) -> Result<PgRunner> {
     Ok(match exporter.filter(|exporter| exporter.is_as_protected_as(owner)) {
         Some(exporter) => runner.exporting_as(&exporter)?,
         None => runner,
@@ -253,6 +269,7 @@ async fn replicas(
     database: &Database,
     serve: &ServeArguments,
     time_zone: TimeZone,
+    timeline: &LatestTimeline,
 ) -> Result<Option<Arc<dyn Replicas>>> {
     let Some(max_lag) = serve.max_replica_lag else { return Ok(None) };
     let hosts = database.reader.by_host()?;
@@ -277,14 +294,16 @@ async fn replicas(
     let config = runner_config(database, serve, time_zone)?;
     let mut servers = Vec::new();
     for host in hosts {
-        // The primary and a standby may change their roles.
-        let runner = runner(database, (&host, DataPlace::Standby), config.clone())?;
+        // Each host is one server, with which no pooler interferes; one that hangs now is used later.
+        let exporter = Some(host.as_role_of(&database.owner)?);
+        let runner = exporting(PgRunner::new(&host, config.clone())?, exporter, &database.owner)?;
         servers.push((host, runner));
     }
-    let replicas = Arc::new(ReplicaSet::new(servers, cluster, Duration::from_secs(max_lag)));
+    let replicas = Arc::new(ReplicaSet::new(servers, cluster, Duration::from_secs(max_lag), timeline.clone()));
     ensure!(
         replicas.poll_once().await,
-        "READER_DATABASE_URL names only standbys: --max-replica-lag needs the primary as well, to know how far they are behind"
+        "READER_DATABASE_URL names no primary, or two servers that claim to be it: --max-replica-lag needs the primary, to know \
+         how far its standbys are behind"
     );
     let watched = Arc::clone(&replicas);
     actix_web::rt::spawn(async move { watched.watch().await });
@@ -301,8 +320,8 @@ async fn load_sample(database: &Database, guard: &GuardArguments) -> Result<()> 
 }
 
 /// Invalidates the definition cache when definitions change, and disables it while notifications are lost.
-async fn watch(owner: DatabaseUrl, definitions: Arc<DefinitionCache>) {
-    watch_definitions(&owner, |event| match event {
+async fn watch(owner: DatabaseUrl, timeline: LatestTimeline, definitions: Arc<DefinitionCache>) {
+    watch_definitions(&owner, &timeline, |event| match event {
         DefinitionEvent::Watching => definitions.enable(),
         DefinitionEvent::Changed => definitions.invalidate(),
         DefinitionEvent::Lost => definitions.disable(),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use metricd_embedded::{Cluster, OWNER_ROLE};
 use metricd_test_support::Standby;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::data_apart::owner_of;
 use crate::definitions::call;
 use crate::external_database::{cluster, external_metricd};
-use crate::support::{Server, eventually, folder, run, show};
+use crate::support::{Server, eventually, folder, processes, run, show};
 
 /// A primary with a migrated database and its standby, both in the URLs of both roles.
 struct Pair {
@@ -156,6 +156,15 @@ async fn results_are_read_from_replicas_that_are_recent_enough() -> Result<()> {
         assert!(refused.text().await?.contains("Metricd-After"), "{invalid}");
     }
 
+    let several = reqwest::Client::new().get(format!("{}/metrics/count?limit=-1&nope=1", patient.address));
+    let refused: Value = several.header("Metricd-After", "x").send().await?.json().await?;
+    let fields: Vec<_> =
+        refused["errors"].as_array().into_iter().flatten().map(|error| error["field"].clone()).collect();
+    assert_eq!(fields, ["Metricd-After", "limit", "nope"], "{refused}");
+    let unreached = reqwest::Client::new().get(format!("{}/metrics/count", patient.address));
+    let refused: Value = unreached.header("Metricd-After", "FFFFFFFF/0").send().await?.json().await?;
+    assert_eq!(refused["code"], "position-not-reached", "{refused}");
+
     // The primary is gone: nothing is known of what it writes. The standby is promoted, and is the primary.
     pair.cluster.stop_database()?;
     let status = async |server: &Server| Ok::<_, anyhow::Error>(server.get("/metrics/count").await?.0);
@@ -171,5 +180,139 @@ async fn results_are_read_from_replicas_that_are_recent_enough() -> Result<()> {
     for server in [patient, strict] {
         assert_eq!(server.stop(Signal::SIGTERM)?.0, 0);
     }
+    Ok(())
+}
+
+/// The old primary comes first in the URLs, runs on and accepts changes, as after a fail-over that has not stopped it.
+#[actix_web::test]
+async fn changes_follow_a_fail_over_that_leaves_the_old_primary_running() -> Result<()> {
+    let pair = Pair::start("any").await?;
+    let server = Server::start(&mut pair.command(&["--max-replica-lag", "5"])?)?;
+    let create = async |id: &str| {
+        let metric = json!({"id": id, "title": id, "sql": "SELECT count(*) AS n FROM metrics"});
+        let response = reqwest::Client::new().post(format!("{}/metrics", server.address)).json(&metric).send().await?;
+        let position = response.headers().get("metricd-lsn").and_then(|position| position.to_str().ok());
+        Ok::<_, anyhow::Error>((response.status().as_u16(), position.unwrap_or_default().to_owned()))
+    };
+    assert_eq!(create("before").await?.0, 201);
+    assert_eq!(server.get("/metrics/before").await?.0, 200);
+    pair.standby.catch_up(&pair.cluster).await?;
+
+    // A change that waits for a lock of the old primary until the new one is known.
+    let mut locking = owner_of(&pair.cluster, "postgres").await?;
+    let lock = locking.transaction().await?;
+    lock.batch_execute("LOCK catalog.metrics IN EXCLUSIVE MODE").await?;
+    let blocked = json!({"id": "blocked", "title": "Blocked", "sql": "SELECT 1 AS one"});
+    let blocked = reqwest::Client::new().post(format!("{}/metrics", server.address)).json(&blocked).send();
+    let blocked = actix_web::rt::spawn(blocked);
+    pair.standby.promote(&pair.cluster).await?;
+    let (old, new) = (owner_of(&pair.cluster, "postgres").await?, pair.standby.connect(&pair.cluster).await?);
+    let has = async |client: &tokio_postgres::Client, id: &str| {
+        let found = client.query("SELECT FROM catalog.metrics WHERE metric_id = $1", &[&id]).await?;
+        Ok::<_, anyhow::Error>(!found.is_empty())
+    };
+    // Until the promotion is noticed, a change may still go to the old primary.
+    let mut number = 0;
+    loop {
+        number += 1;
+        let id = format!("after-{number}");
+        let (status, _) = create(&id).await?;
+        if has(&new, &id).await? {
+            assert_eq!(status, 201);
+            break;
+        }
+        assert!(number < 200, "changes still go to the old primary");
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    lock.rollback().await?;
+    assert_eq!(blocked.await??.status(), 503);
+    assert!(!has(&old, "blocked").await? && !has(&new, "blocked").await?);
+    for number in 1..=20 {
+        let id = format!("later-{number}");
+        let (status, position) = create(&id).await?;
+        assert_eq!(status, 201);
+        assert!(has(&new, &id).await? && !has(&old, &id).await?, "{id}");
+        let read = reqwest::Client::new().get(format!("{}/metrics/{id}", server.address));
+        assert_eq!(read.header("Metricd-After", position).send().await?.status(), 200);
+    }
+
+    // Definitions are cached, and a change on the new primary is noticed.
+    eventually("a change of another program is noticed", || async {
+        new.batch_execute("UPDATE catalog.metrics SET title = 'another' WHERE metric_id = 'before'").await?;
+        Ok(server.get("/metrics/before").await?.1["title"] == "another")
+    })
+    .await?;
+    Ok(())
+}
+
+/// The connections of the old primary stay open, and none of them answers.
+#[actix_web::test]
+async fn changes_follow_a_fail_over_from_a_primary_that_hangs() -> Result<()> {
+    let pair = Pair::start("any").await?;
+    let server = Server::start(&mut pair.command(&["--max-replica-lag", "5"])?)?;
+    let create = async |id: &str| {
+        let metric = json!({"id": id, "title": id, "sql": "SELECT 1 AS one"});
+        Ok::<_, anyhow::Error>(call("POST", format!("{}/metrics", server.address), None, Some(metric)).await?.0)
+    };
+    // All connections of the catalog are in use once.
+    let creating: Vec<_> = (0..16)
+        .map(|number| {
+            let metric = json!({"id": format!("before-{number}"), "title": "Before", "sql": "SELECT 1 AS one"});
+            let url = format!("{}/metrics", server.address);
+            actix_web::rt::spawn(async move { call("POST", url, None, Some(metric)).await })
+        })
+        .collect();
+    for created in creating {
+        assert_eq!(created.await??.0, 201);
+    }
+    pair.standby.catch_up(&pair.cluster).await?;
+    let hung = processes(pair.cluster.data_dir())?;
+    hung.iter().try_for_each(|pid| kill(*pid, Signal::SIGSTOP))?;
+    pair.standby.promote(&pair.cluster).await?;
+    let began = Instant::now();
+    eventually("the promoted server is written to", || async { Ok(create("after").await? == 201) }).await?;
+    show(&format!("changes go on {} ms after the promotion of a hung primary's standby", began.elapsed().as_millis()));
+    for number in 0..16 {
+        assert_eq!(create(&format!("later-{number}")).await?, 201);
+        assert_eq!(server.get(&format!("/metrics/before-{number}")).await?.0, 200);
+    }
+    hung.iter().try_for_each(|pid| kill(*pid, Signal::SIGCONT))?;
+    for number in 0..16 {
+        assert_eq!(create(&format!("last-{number}")).await?, 201);
+    }
+    let new = pair.standby.connect(&pair.cluster).await?;
+    let found: i64 = new.query_one("SELECT count(*) FROM catalog.metrics WHERE metric_id LIKE 'l%'", &[]).await?.get(0);
+    assert_eq!(found, 32);
+    Ok(())
+}
+
+/// A host that neither accepts nor refuses connections is in both URLs.
+#[actix_web::test]
+async fn a_host_that_hangs_does_not_keep_the_others_from_serving() -> Result<()> {
+    let pair = Pair::start("any").await?;
+    pair.standby.hang()?;
+    let reversed = |url: &str| {
+        let (before, hosts) = url.split_once('@').context("a user")?;
+        let (hosts, after) = hosts.split_once('/').context("hosts")?;
+        let (primary, standby) = hosts.split_once(',').context("two hosts")?;
+        anyhow::Ok(format!("{before}@{standby},{primary}/{after}"))
+    };
+    let mut command = pair.command(&["--max-replica-lag", "5"])?;
+    command.env("DATABASE_URL", reversed(&pair.owner)?).env("READER_DATABASE_URL", reversed(&pair.reader)?);
+    let began = Instant::now();
+    let server = Server::start(&mut command)?;
+    show(&format!("a server with a host that hangs starts after {} ms", began.elapsed().as_millis()));
+    let metric = json!({"id": "one", "title": "One", "sql": "SELECT 1 AS one"});
+    let (status, _, created) = call("POST", format!("{}/metrics", server.address), None, Some(metric)).await?;
+    assert_eq!(status, 201, "{created}");
+    assert_eq!(server.get("/metrics/one").await?.0, 200);
+    pair.standby.resume()?;
+    eventually("the standby is used", || async {
+        let response = reqwest::get(format!("{}/metrics/one", server.address)).await?;
+        Ok(response.headers().get("metricd-lag").is_some_and(|lag| lag != "0.000"))
+    })
+    .await?;
+    let log = server.log()?;
+    assert!(log.contains(&format!("no results are read from 127.0.0.1:{}: ", pair.standby.port())), "{log}");
     Ok(())
 }

@@ -132,6 +132,14 @@ pub(crate) fn postmaster(data_dir: &Path) -> Result<i32> {
     Ok(pid_file.lines().next().context("a process id")?.trim().parse()?)
 }
 
+/// Returns PostgreSQL's processes, the postmaster first.
+pub(crate) fn processes(data_dir: &Path) -> Result<Vec<Pid>> {
+    let postmaster = postmaster(data_dir)?;
+    let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"))?;
+    let children: Vec<i32> = children.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    Ok([postmaster].into_iter().chain(children).map(Pid::from_raw).collect())
+}
+
 /// Connects to a private PostgreSQL as the owner.
 pub(crate) async fn connect_as_owner(data_dir: &Path) -> Result<Client> {
     let passwords: Value = serde_json::from_str(&fs::read_to_string(data_dir.join("credentials.json"))?)?;

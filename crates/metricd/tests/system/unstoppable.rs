@@ -1,18 +1,15 @@
 //! Neither a statement that PostgreSQL does not stop nor a client that does not read starves other requests.
 
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Server, eventually, folder, metricd, postmaster, show};
+use crate::support::{Server, eventually, folder, metricd, processes, show};
 
 /// Compares every element of one array with every element of the other, without checking for interrupts. With 60 000 elements,
 /// this takes at least half a minute.
@@ -136,14 +133,6 @@ async fn slow_readers_leave_connections_to_buffered_requests() -> Result<()> {
     assert_eq!(streamed.status(), 200, "another address has streams of its own");
     readers.iter().for_each(actix_web::rt::task::JoinHandle::abort);
     Ok(())
-}
-
-/// Returns PostgreSQL's processes, the postmaster first.
-fn processes(data_dir: &Path) -> Result<Vec<Pid>> {
-    let postmaster = postmaster(data_dir)?;
-    let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"))?;
-    let children: Vec<i32> = children.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-    Ok([postmaster].into_iter().chain(children).map(Pid::from_raw).collect())
 }
 
 #[actix_web::test]
