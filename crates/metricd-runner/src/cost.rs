@@ -1,5 +1,7 @@
 //! The planner's cost estimates.
 
+mod distributed;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,10 +41,12 @@ pub(crate) struct Estimate {
     pub(crate) cost: f64,
     /// Whether the plan is so large that the session should not keep it.
     pub(crate) is_large: bool,
+    /// Whether other servers compute some of the rows.
+    is_remote: bool,
 }
 
 impl Estimate {
-    const TOO_LARGE: Self = Self { cost: f64::INFINITY, is_large: true };
+    const TOO_LARGE: Self = Self { cost: f64::INFINITY, is_large: true, is_remote: false };
 }
 
 /// Estimates by the text of the statement. One made for other values of the parameters is good enough.
@@ -79,11 +83,11 @@ impl Estimates {
         Ok(estimate)
     }
 
-    /// The cost of a statement that may be batched, if it is known.
+    /// The cost of a statement that may be batched, if it is known. One that waits for other servers, however cheap, would
+    /// delay the others.
     pub(crate) fn batchable_cost(&self, text: &str) -> Option<f64> {
-        let estimate =
-            self.costs.get(text).filter(|estimate| !estimate.is_large && !self.batching_denied.contains_key(text));
-        estimate.map(|estimate| estimate.cost)
+        let estimate = self.costs.get(text).filter(|estimate| !estimate.is_large && !estimate.is_remote);
+        estimate.filter(|_| !self.batching_denied.contains_key(text)).map(|estimate| estimate.cost)
     }
 
     /// Denies batching to the statement for [`BATCHING_DENIAL`].
@@ -149,36 +153,47 @@ fn is_too_large(sqlstate: &str) -> bool {
 }
 
 async fn read_estimate(session: &mut Session) -> Result<Estimate, SessionError> {
-    let mut estimate = Estimate { cost: 0.0, is_large: false };
+    let mut estimate = Estimate { cost: 0.0, is_large: false, is_remote: false };
     loop {
         match session.next(MAX_PLAN_BYTES).await? {
             Response::End => return Ok(estimate),
             Response::OversizedRow => estimate = Estimate::TOO_LARGE,
             Response::Row => {
                 let json = session.fields().next().flatten().unwrap_or_default();
-                let cost = total_cost(json).unwrap_or_default();
-                estimate = Estimate { cost, is_large: json.len() > LARGE_PLAN_BYTES };
+                let (cost, is_remote) = cost_of_plan(json).unwrap_or_default();
+                estimate = Estimate { cost, is_large: json.len() > LARGE_PLAN_BYTES, is_remote };
             }
         }
     }
 }
 
-/// The total cost of the topmost node. The rest of the document is not kept.
-fn total_cost(json: &[u8]) -> Option<f64> {
-    #[derive(Deserialize)]
-    struct Explained {
-        #[serde(rename = "Plan")]
-        plan: PlanNode,
-    }
+/// What `EXPLAIN` prints in a plan that reads foreign tables. A text in the plan cannot contain it: there, quotes are escaped.
+const FOREIGN_SCAN: &str = r#""Node Type": "Foreign Scan""#;
 
-    #[derive(Deserialize)]
-    struct PlanNode {
-        #[serde(rename = "Total Cost")]
-        total_cost: f64,
-    }
+/// What `EXPLAIN` prints in a plan that Citus distributes.
+const DISTRIBUTED_QUERY: &str = r#""Distributed Query": "#;
 
-    let explained: [Explained; 1] = serde_json::from_slice(json).ok()?;
-    Some(explained[0].plan.total_cost)
+/// The total cost of a plan, and whether other servers compute some of its rows.
+fn cost_of_plan(json: &[u8]) -> Option<(f64, bool)> {
+    let json = str::from_utf8(json).ok()?;
+    if json.contains(DISTRIBUTED_QUERY) {
+        return Some((distributed::total_cost(json), true));
+    }
+    let [plan]: [Plan<TopmostNode>; 1] = serde_json::from_str(json).ok()?;
+    Some((plan.top.total_cost, json.contains(FOREIGN_SCAN)))
+}
+
+#[derive(Deserialize)]
+struct Plan<Node> {
+    #[serde(rename = "Plan")]
+    top: Node,
+}
+
+/// The rest of the document is not kept.
+#[derive(Deserialize)]
+struct TopmostNode {
+    #[serde(rename = "Total Cost")]
+    total_cost: f64,
 }
 
 #[cfg(test)]
@@ -187,10 +202,17 @@ mod tests {
 
     #[test]
     fn the_cost_of_a_plan_is_that_of_its_topmost_node() {
-        let json =
-            br#"[{"Plan": {"Node Type": "Limit", "Total Cost": 12.5, "Plans": [{"Total Cost": 99}]}, "Settings": {}}]"#;
-        assert_eq!(total_cost(json), Some(12.5));
-        assert_eq!(total_cost(b"[]"), None);
-        assert_eq!(total_cost(b"QUERY PLAN"), None);
+        let json = br#"[{"Plan": {"Node Type": "Limit", "Total Cost": 12.5,
+            "Plans": [{"Node Type": "Seq Scan", "Total Cost": 99}]}, "Settings": {}}]"#;
+        assert_eq!(cost_of_plan(json), Some((12.5, false)));
+        assert_eq!(cost_of_plan(b"[]"), None);
+        assert_eq!(cost_of_plan(b"QUERY PLAN"), None);
+    }
+
+    #[test]
+    fn a_plan_with_a_foreign_scan_anywhere_is_remote() {
+        let json = br#"[{"Plan": {"Node Type": "Append", "Total Cost": 7,
+            "Plans": [{"Node Type": "Seq Scan", "Total Cost": 1}, {"Node Type": "Foreign Scan", "Total Cost": 5}]}}]"#;
+        assert_eq!(cost_of_plan(json), Some((7.0, true)));
     }
 }

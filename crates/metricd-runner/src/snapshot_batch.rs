@@ -223,7 +223,7 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
             estimate(connection, &self.runner.estimates, statement, limits).await
         };
         match self.limited(canceller, limits.time, estimating).await {
-            Ok(Estimate { cost, is_large }) => {
+            Ok(Estimate { cost, is_large, .. }) => {
                 self.put_back(index, job);
                 if is_behind_lock {
                     locks.forget(statement.text());

@@ -4,6 +4,7 @@
 //! two templates, one hardened and one not. Every [`TestDatabase`] is a copy of a template. The cluster ends with the
 //! test binary, however that ends.
 
+mod foreign_server;
 mod pooler;
 mod standby;
 pub mod tls;

@@ -3,6 +3,7 @@
 mod batcher;
 mod changing;
 mod connections;
+mod foreign_tables;
 mod locks;
 mod sending;
 mod snapshot_batch;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use metricd_domain::{RowLimit, SqlText};
 use metricd_execution::{
-    BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, RunOutcome, SnapshotRun, Statement,
+    BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, RunOutcome, SnapshotRun, Statement,
 };
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -28,13 +28,23 @@ fn runner(database: &TestDatabase, max_connections: usize) -> Result<PgRunner> {
 
 /// Runs the texts together, with these limits.
 pub(super) async fn run_batch(runner: &PgRunner, asked: &[(&str, RunLimits)], time: Duration) -> Result<Outcomes> {
+    run_batch_with(runner, asked, time, permits()).await
+}
+
+/// Runs the texts together, on as many connections as there are permits.
+pub(super) async fn run_batch_with(
+    runner: &PgRunner,
+    asked: &[(&str, RunLimits)],
+    time: Duration,
+    permits: Vec<Permit>,
+) -> Result<Outcomes> {
     let statement =
         |sql: &str| anyhow::Ok(BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?));
     let statements = asked.iter().map(|(sql, _)| statement(sql)).collect::<Result<Vec<_>>>()?;
     let mut sinks: Vec<_> = asked.iter().map(|_| JsonRows::default()).collect();
     let runs = statements.iter().zip(asked).zip(&mut sinks);
     let runs = runs.map(|((statement, (_, limits)), sink)| SnapshotRun { statement, limits: *limits, sink }).collect();
-    let outcomes = runner.run_on_one_snapshot(runs, None, time, permits()).await?.outcomes;
+    let outcomes = runner.run_on_one_snapshot(runs, None, time, permits).await?.outcomes;
     let told = |(outcome, sink): (Result<RunOutcome, RunError>, JsonRows)| {
         outcome.map(|outcome| (outcome, String::from_utf8_lossy(&sink.finish()).into_owned()))
     };
@@ -51,7 +61,7 @@ fn told(outcome: &Result<(RunOutcome, String), RunError>) -> &str {
 }
 
 /// A dear statement that has one row.
-fn expensive(columns: &str) -> String {
+pub(super) fn expensive(columns: &str) -> String {
     format!(
         "SELECT {columns} FROM (SELECT count(*) FROM generate_series(1, 300000) AS a, generate_series(1, 4) AS b) AS many"
     )
