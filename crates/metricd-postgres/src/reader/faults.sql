@@ -17,6 +17,8 @@ WITH me AS (
     UNION ALL SELECT 'it owns ' || pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
     FROM pg_catalog.pg_shdepend AS d, me
     WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = me.oid AND d.deptype = 'o'
+    -- It can change its own user mapping only with USAGE on the server.
+    AND d.classid <> 'pg_catalog.pg_user_mapping'::regclass
     AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
     UNION ALL SELECT 'it may create in the database' WHERE has_database_privilege(current_database(), 'CREATE')
     UNION ALL SELECT 'it may create in the schema `' || n.name || '`' FROM schemas AS n
@@ -64,6 +66,8 @@ WITH me AS (
     AND NOT (n.nspname = 'tenancy' AND p.proname = 'enter' AND p.proargtypes = '25'::pg_catalog.oidvector)
     UNION ALL SELECT 'it may use the foreign server `' || s.srvname || '`' FROM pg_catalog.pg_foreign_server AS s
     WHERE has_server_privilege(s.oid, 'USAGE')
+    UNION ALL SELECT 'it may create foreign servers of `' || w.fdwname || '`' FROM pg_catalog.pg_foreign_data_wrapper AS w
+    WHERE has_foreign_data_wrapper_privilege(w.oid, 'USAGE')
     UNION ALL SELECT 'it may set `' || p.parname || '`, which only superusers may' FROM pg_catalog.pg_parameter_acl AS p
     WHERE has_parameter_privilege(p.parname, 'SET, ALTER SYSTEM')
 ), searched AS (

@@ -402,3 +402,32 @@ async fn an_operator_of_a_data_schema_hides_no_fault() -> Result<()> {
     assert!(fault.contains("it owns"), "{fault}");
     Ok(())
 }
+
+/// PostgreSQL counts a user mapping as owned by its role.
+#[tokio::test]
+async fn a_reader_may_have_a_user_mapping_that_it_cannot_change() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let check = async || {
+        let reader = database.reader.clone();
+        spawn_blocking(move || check_reader(&reader, &DataSchemas::default())).await
+    };
+    client
+        .batch_execute(
+            "CREATE EXTENSION postgres_fdw; CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw;
+             CREATE USER MAPPING FOR metricd_reader SERVER other",
+        )
+        .await?;
+    check().await??;
+    for (object, fault) in [
+        ("FOREIGN SERVER other", "it may use the foreign server `other`"),
+        ("FOREIGN DATA WRAPPER postgres_fdw", "it may create foreign servers of `postgres_fdw`"),
+    ] {
+        client.batch_execute(&format!("GRANT USAGE ON {object} TO PUBLIC")).await?;
+        let error = check().await?.err().context(fault)?;
+        assert!(error.to_string().contains(fault), "{error}");
+        client.batch_execute(&format!("REVOKE USAGE ON {object} FROM PUBLIC")).await?;
+        check().await??;
+    }
+    Ok(())
+}
