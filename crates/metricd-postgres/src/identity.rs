@@ -169,7 +169,7 @@ pub fn record_data(owner: &DatabaseUrl, reader: &DatabaseUrl) -> Result<bool, Re
                 let row = (
                     data_source::cluster.eq(data.cluster),
                     data_source::database.eq(data.database),
-                    data_source::name.eq(reader.to_string()),
+                    data_source::name.eq(named(reader)),
                 );
                 diesel::insert_into(data_source::table).values(row).execute(connection)?;
             }
@@ -192,7 +192,7 @@ pub fn require_recorded_data(owner: &DatabaseUrl, reader: Option<&DatabaseUrl>) 
     let mut connection = connect_as_owner(owner)?;
     let refused = |error: diesel::result::Error| refused(owner.user(), &error, "Run `metricd migrate` first");
     let before = recorded(&mut connection).map_err(refused)?;
-    let recorded = before.as_ref().map_or_else(|| owner.to_string(), |before| before.name.clone());
+    let recorded = before.as_ref().map_or_else(|| named(owner), |before| before.name.clone());
     let Some(reader) = reader else {
         let other = ReaderError::OtherData {
             recorded,
@@ -206,8 +206,13 @@ pub fn require_recorded_data(owner: &DatabaseUrl, reader: Option<&DatabaseUrl>) 
     if before.map_or(!is_elsewhere, |before| is_elsewhere && before.is(data)) {
         Ok(())
     } else {
-        Err(ReaderError::OtherData { recorded, found: reader.to_string() })
+        Err(ReaderError::OtherData { recorded, found: named(reader) })
     }
+}
+
+/// The database with the ports of its hosts: two servers of a machine differ in nothing else.
+fn named(url: &DatabaseUrl) -> String {
+    format!("{url} ({})", url.hosts())
 }
 
 /// The database that is recorded.

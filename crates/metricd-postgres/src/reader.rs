@@ -2,6 +2,7 @@
 
 mod notices;
 mod prepare;
+mod remote;
 
 use std::time::Duration;
 

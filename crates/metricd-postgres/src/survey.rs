@@ -33,12 +33,15 @@ pub struct ServerFacts {
     /// The managed service, if a role or function that only it creates is there.
     #[diesel(sql_type = Nullable<Text>)]
     pub service: Option<String>,
-    /// Whether the database has the extension Citus.
-    #[diesel(sql_type = Bool)]
-    pub has_citus: bool,
+    /// The version of Citus, if the database has that extension.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub citus: Option<String>,
     /// The role.
     #[diesel(sql_type = Text)]
     pub role: String,
+    /// Whether metricd has made the role a reader.
+    #[diesel(sql_type = Bool)]
+    pub is_reader: bool,
     /// Whether the role is a superuser.
     #[diesel(sql_type = Bool)]
     pub is_superuser: bool,

@@ -4,6 +4,7 @@ use diesel::sql_types::{Array, Bool, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use metricd_database::{DataSchemas, DatabaseUrl, quote_identifier};
 
+use super::remote::remote_notices;
 use super::{OWN_SCHEMA, ReaderError, refused};
 use crate::connection::{connect_as_owner, connect_as_reader};
 
@@ -11,7 +12,8 @@ use crate::connection::{connect_as_owner, connect_as_reader};
 const MAX_NAMES: usize = 5;
 
 /// What looks different to metrics than to the owner of the tables, one sentence each: tables that the reader may not
-/// read, tables whose row security shows it nothing, and stored records that no metric can read.
+/// read, tables whose row security shows it nothing, other servers that have some of the rows, and stored records that no
+/// metric can read.
 ///
 /// # Errors
 ///
@@ -41,7 +43,8 @@ pub fn reader_notices_elsewhere(reader: &DatabaseUrl, schemas: &DataSchemas) -> 
 fn notices(connection: &mut PgConnection, role: &str, schemas: &DataSchemas) -> diesel::QueryResult<Vec<String>> {
     let query = sql_query(include_str!("notices.sql")).bind::<Text, _>(role);
     let found: Vec<Notice> = query.bind::<Array<Text>, _>(schemas.names()).load(connection)?;
-    Ok(found.into_iter().map(|notice| notice.sentence(role)).collect())
+    let remote = remote_notices(connection, role)?;
+    Ok(found.into_iter().map(|notice| notice.sentence(role)).chain(remote).collect())
 }
 
 /// Records are stored, and no metric can read them.

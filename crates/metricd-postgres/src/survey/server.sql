@@ -19,8 +19,9 @@ SELECT
         WHEN to_regrole('avnadmin') IS NOT NULL THEN 'Aiven'
         WHEN to_regrole('doadmin') IS NOT NULL THEN 'DigitalOcean'
     END AS service,
-    EXISTS (SELECT FROM pg_catalog.pg_extension AS e WHERE e.extname = 'citus') AS has_citus,
+    (SELECT e.extversion FROM pg_catalog.pg_extension AS e WHERE e.extname = 'citus') AS citus,
     current_user::text AS role,
+    coalesce(shobj_description(r.oid, 'pg_authid') = 'reader of metricd', false) AS is_reader,
     r.rolsuper AS is_superuser,
     r.rolsuper OR r.rolcreaterole AS may_create_roles,
     has_database_privilege(current_database(), 'CREATE') AS may_create_schemas

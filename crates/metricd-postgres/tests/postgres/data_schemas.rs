@@ -320,6 +320,64 @@ async fn what_metrics_see_less_of_than_the_owner_is_said() -> Result<()> {
     Ok(())
 }
 
+/// What is said of a foreign server is the SQL that mends it.
+#[tokio::test]
+async fn what_other_servers_lack_is_said() -> Result<()> {
+    let shop = Shop::open().await?;
+    let notices = async || -> Result<Vec<String>> {
+        let (owner, role, schemas) = (shop.owner.clone(), shop.reader.user().to_owned(), of(&["shop"])?);
+        Ok(spawn_blocking(move || reader_notices(&owner, &role, &schemas)).await??)
+    };
+    let mend = async |sentence: &str| -> Result<()> {
+        let (_, sql) = sentence.split_once("run ").context(sentence.to_owned())?;
+        Ok(shop.client.batch_execute(sql.split("; see ").next().unwrap_or_default()).await?)
+    };
+    shop.prepare(&["shop"]).await??;
+    shop.client
+        .batch_execute(
+            "CREATE EXTENSION postgres_fdw SCHEMA public; CREATE EXTENSION file_fdw SCHEMA public;
+             CREATE SERVER unused FOREIGN DATA WRAPPER postgres_fdw;
+             CREATE SERVER \"EU 1\" FOREIGN DATA WRAPPER postgres_fdw OPTIONS (use_remote_estimate 'false');
+             CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+             CREATE TABLE shop.sales (id integer) PARTITION BY LIST (id);
+             CREATE FOREIGN TABLE shop.sales_1 PARTITION OF shop.sales DEFAULT SERVER \"EU 1\";
+             CREATE FOREIGN TABLE shop.hidden (id integer) SERVER unused;
+             CREATE FOREIGN TABLE shop.log (line text) SERVER files OPTIONS (filename '/dev/null')",
+        )
+        .await?;
+    shop.run("GRANT SELECT ON shop.sales, shop.log TO reader; REVOKE SELECT ON shop.hidden, shop.sales_1 FROM reader")
+        .await?;
+    let found = notices().await?;
+    let [hidden, unmapped, lacking] = found.as_slice() else { anyhow::bail!("{found:?}") };
+    assert!(hidden.contains("may not read `hidden`"), "{hidden}");
+    assert!(unmapped.contains("no user mapping for the foreign server `EU 1`"), "{unmapped}");
+    let options = "OPTIONS (SET use_remote_estimate 'true', ADD connect_timeout '2')";
+    assert!(lacking.contains(options), "{lacking}");
+    mend(unmapped).await?;
+    mend(lacking).await?;
+    assert_eq!(notices().await?.len(), 1, "{:?}", notices().await?);
+
+    // Of several servers each is read while the others are.
+    mend(hidden).await?;
+    shop.client.batch_execute("CREATE USER MAPPING FOR PUBLIC SERVER unused").await?;
+    let found = notices().await?;
+    let [first, second] = found.as_slice() else { anyhow::bail!("{found:?}") };
+    assert!(first.contains("OPTIONS (ADD async_capable 'true')"), "{first}");
+    assert!(
+        second.contains("ADD use_remote_estimate 'true', ADD connect_timeout '2', ADD async_capable 'true'"),
+        "{second}"
+    );
+    mend(first).await?;
+    mend(second).await?;
+    assert_eq!(notices().await?, [] as [&str; 0]);
+
+    // Only the name of the extension counts here.
+    shop.client.batch_execute("UPDATE pg_extension SET extname = 'citus' WHERE extname = 'file_fdw'").await?;
+    let found = notices().await?;
+    assert!(found.len() == 1 && found[0].contains("the database has Citus"), "{found:?}");
+    Ok(())
+}
+
 /// The check runs in a session of the reader, whose search path names the data schemas.
 #[tokio::test]
 async fn a_function_of_a_data_schema_is_not_called_by_the_check() -> Result<()> {

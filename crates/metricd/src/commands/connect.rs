@@ -21,7 +21,7 @@ use crate::output;
 
 /// Prints what the database is, and what it lacks for `serve`. Changes nothing.
 pub(crate) async fn connect(arguments: &DatabaseArguments, call: ConnectArguments) -> Result<ExitCode> {
-    let owner = call.url.or_else(|| arguments.database_url.clone()).context(
+    let owner = call.url.or_else(|| arguments.database_url.clone()).map(DatabaseUrl::of_owner).context(
         "there is no database to look at: run `metricd connect postgres://user@host:port/database`, or set DATABASE_URL",
     )?;
     let schemas = arguments.schemas()?;
@@ -104,8 +104,8 @@ impl Page {
         self.line("connection", server.tls.as_deref().unwrap_or("without TLS"));
         self.line("database", &format!("`{}`, {}", server.database, server.encoding));
         self.line("role", &format!("`{}`, {}", server.role, rights(server)));
-        if server.has_citus {
-            self.line("Citus", "metricd was not tried with it: results may be of several snapshots");
+        if let Some(citus) = &server.citus {
+            self.line("Citus", citus);
         }
     }
 
@@ -189,6 +189,7 @@ impl Page {
             }
         }
         let is_pending = !missing.is_empty();
+        let mut changes_list = false;
         if refusal.is_none() && !is_pending {
             missing.extend(read_catalog(owner).await.err().map(|error| output::message(&error)));
         }
@@ -218,6 +219,7 @@ impl Page {
                             ""
                         };
                         missing.push(output::message(&error) + change);
+                        changes_list = is_other;
                         // What `migrate` would refuse, no administrator can mend by a grant.
                         let rest = administrators_script(owner, reader, schemas, ReaderLimits::default());
                         script.extend(rest.unwrap_or_default());
@@ -229,8 +231,13 @@ impl Page {
         notes.extend(newer_version(owner, server.major)?);
         notes.extend(other_schemas(found, schemas));
         let ServerFacts { role, database, .. } = server;
-        let place =
-            format!("What `metricd migrate` needs, unless `{role}` may do it: an administrator runs in `{database}`");
+        let place = if changes_list {
+            format!(
+                "To change the list to {schemas}, once all servers with the former one are stopped: an administrator runs in `{database}`"
+            )
+        } else {
+            format!("What `metricd migrate` needs, unless `{role}` may do it: an administrator runs in `{database}`")
+        };
         let script = if server.is_superuser { Vec::new() } else { script };
         self.conclude(&missing, &place, &script, &notes);
         Ok(())

@@ -98,6 +98,13 @@ pub(crate) fn refuse_server(owner: &DatabaseUrl, server: &ServerFacts) -> Option
             "the server at {owner} is a standby, where metricd cannot write its catalog: set DATABASE_URL to the primary"
         ));
     }
+    if server.is_reader {
+        return Some(format!(
+            "DATABASE_URL names the role `{}`, which is a reader of metricd: DATABASE_URL is that of the owner, and \
+             READER_DATABASE_URL that of the reader",
+            server.role
+        ));
+    }
     refuse_data_server(owner, server)
 }
 

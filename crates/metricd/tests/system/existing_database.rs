@@ -295,6 +295,16 @@ async fn connect_prints_what_is_missing_and_the_sql_that_mends_it() -> Result<()
     // Another list of schemas: the command line is wrong, or it is to be changed.
     let (code, page, _) = run(&mut command(&["connect"], "public", Some(&reader)))?;
     assert!(code == 2 && page.contains("--data-schema") && page.contains("SET search_path = \"public\";"), "{page}");
+    assert!(
+        page.contains("To change the list to the schema `public`, once all servers with the former one are stopped: "),
+        "{page}"
+    );
+    let (code, page, _) = run(command(&["connect"], "sales", Some(&owner)).env("DATABASE_URL", &reader))?;
+    assert!(
+        code == 2 && page.contains("DATABASE_URL names the role `metricd_reader`, which is a reader of metricd"),
+        "{page}"
+    );
+    assert!(!page.contains("GRANT CREATE"), "{page}");
     // What is not the reader's is never given to it.
     client.batch_execute("CREATE ROLE application LOGIN CREATEDB PASSWORD 'secret'").await?;
     for (other, refusal) in [("application", "is not a safe reader"), ("metricd_owner", "is the owner")] {
