@@ -142,7 +142,6 @@ async fn a_check_finds_the_host_that_answers_behind_one_that_hangs() -> Result<(
     let silent = TcpListener::bind("127.0.0.1:0").await?;
     let url = url.replace('@', &format!("@127.0.0.1:{},", silent.local_addr()?.port()));
     let runner = PgRunner::new(&DatabaseUrl::parse(url)?, RunnerConfig::default())?;
-    assert!(matches!(runner.check().await, Err(RunError::Unavailable(_))), "the first host hangs");
     timeout(Duration::from_secs(20), async { while runner.check().await.is_err() {} }).await?;
     Ok(())
 }
