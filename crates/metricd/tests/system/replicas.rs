@@ -205,8 +205,14 @@ async fn changes_follow_a_fail_over_that_leaves_the_old_primary_running() -> Res
     let blocked = json!({"id": "blocked", "title": "Blocked", "sql": "SELECT 1 AS one"});
     let blocked = reqwest::Client::new().post(format!("{}/metrics", server.address)).json(&blocked).send();
     let blocked = actix_web::rt::spawn(blocked);
+    let old = owner_of(&pair.cluster, "postgres").await?;
+    eventually("the change waits", || async {
+        let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')";
+        Ok(old.query_one(waiting, &[]).await?.get(0))
+    })
+    .await?;
     pair.standby.promote(&pair.cluster).await?;
-    let (old, new) = (owner_of(&pair.cluster, "postgres").await?, pair.standby.connect(&pair.cluster).await?);
+    let new = pair.standby.connect(&pair.cluster).await?;
     let has = async |client: &tokio_postgres::Client, id: &str| {
         let found = client.query("SELECT FROM catalog.metrics WHERE metric_id = $1", &[&id]).await?;
         Ok::<_, anyhow::Error>(!found.is_empty())
