@@ -45,7 +45,7 @@ doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
 
 # The tests whose outcome may depend on the version of PostgreSQL: its catalogs, how it resolves SQL, the private cluster.
-version_tests := "check:: contracts:: data_apart:: data_schemas:: existing_database:: external_database:: foreign_tables:: functions:: hardening:: periods:: private:: reader:: replicas:: runner::changing:: sandbox:: schema:: types:: validate::"
+version_tests := "check:: contracts:: data_apart:: schemas:: existing_database:: external_database:: foreign_tables:: functions:: hardening:: periods:: private:: reader:: repeatable:: replicas:: runner::changing:: sandbox:: schema:: tenants::policies:: types:: validate::"
 
 # Run the tests that may depend on the version of PostgreSQL, on each of VERSIONS
 test-versions *VERSIONS="16 17 18":
