@@ -1,24 +1,21 @@
 //! Tries the servers of a URL, and logs in.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use metricd_database::{ChannelBinding, DatabaseUrl, TargetSession, TlsMode, TlsSettings};
 use secrecy::ExposeSecret;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_postgres::config::{self, Config, SslMode, SslNegotiation};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Connection, SimpleQueryMessage};
+use tokio_postgres::{Client, Connection};
 
 use crate::cancel::CancelRequest;
 use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
 use crate::login::{Established, LoginStream};
+use crate::role::{check_target, check_timeline};
 use crate::socket::{OpenSocket, Socket, TlsTarget, offers_tls};
 use crate::staggered::first_success;
 use crate::timeline::{LatestTimeline, ServerTimeline};
@@ -230,8 +227,8 @@ impl Connector {
                     attempt.await.unwrap_or_else(too_slow)
                 })
                 .collect();
-            let is_fallback = number + 1 < passes.len();
-            outcome = first_success(attempts, ATTEMPT_DELAY, is_fallback).await.unwrap_or(outcome);
+            let has_fallback = number + 1 < passes.len();
+            outcome = first_success(attempts, ATTEMPT_DELAY, has_fallback).await.unwrap_or(outcome);
             if outcome.is_ok() {
                 break;
             }
@@ -306,70 +303,6 @@ fn is_more_specific(first: &ConnectError, second: &ConnectError) -> bool {
     };
     let not_accepted = Some(SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
     sqlstate(second) == not_accepted && sqlstate(first) != not_accepted
-}
-
-/// Checks that the server is what `target_session_attrs` asks for. Asks the server whether it is in recovery: a session
-/// of the reader is read-only in any case.
-async fn check_target<S, T>(
-    client: &Client,
-    driver: &mut Connection<S, T>,
-    wants_standby: Option<bool>,
-) -> Result<(), ConnectError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    let Some(wants_standby) = wants_standby else { return Ok(()) };
-    let is_standby = query_text(client, driver, "SELECT pg_catalog.pg_is_in_recovery()").await? == "t";
-    if is_standby == wants_standby {
-        return Ok(());
-    }
-    let wanted = if wants_standby { "a standby" } else { "a primary" };
-    Err(ConnectError::OtherRole(format!("`target_session_attrs` asks for {wanted}, which the server is not")))
-}
-
-/// Checks that the server was not replaced by a fail-over, and returns its timeline. As long as none is known, it is not
-/// asked.
-async fn check_timeline<S, T>(
-    client: &Client,
-    driver: &mut Connection<S, T>,
-    latest: &LatestTimeline,
-) -> Result<ServerTimeline, ConnectError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    if !latest.is_known() {
-        return Ok(ServerTimeline::STANDBY);
-    }
-    let own = ServerTimeline::parse(&query_text(client, driver, ServerTimeline::SQL).await?);
-    if latest.accepts(own) {
-        return Ok(own);
-    }
-    Err(ConnectError::OtherRole("the server is not the primary, or a fail-over has replaced it".to_owned()))
-}
-
-/// The first value of the result.
-async fn query_text<S, T>(client: &Client, driver: &mut Connection<S, T>, sql: &str) -> Result<String, ConnectError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut query = pin!(client.simple_query(sql));
-    let answer = poll_fn(|context| {
-        let ended = Pin::new(&mut *driver).poll(context);
-        match (query.as_mut().poll(context), ended) {
-            (Poll::Ready(answer), _) => Poll::Ready(answer.map_err(ConnectError::from)),
-            (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
-            (Poll::Pending, Poll::Ready(Ok(()))) => Poll::Ready(Err(ConnectError::failed("the connection was closed"))),
-            (Poll::Pending, Poll::Pending) => Poll::Pending,
-        }
-    });
-    let value = answer.await?.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-        _ => None,
-    });
-    Ok(value.unwrap_or_default())
 }
 
 impl fmt::Debug for Connector {

@@ -50,6 +50,7 @@ mod endpoint;
 mod error;
 mod login;
 mod relay;
+mod role;
 mod socket;
 mod staggered;
 mod timeline;

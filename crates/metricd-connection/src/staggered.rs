@@ -1,4 +1,4 @@
-//! Attempts at several servers, of which the first success counts.
+//! Staggered connection attempts: the first success wins.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use tokio::time::sleep;
 
 use crate::error::ConnectError;
 
-/// The first success of attempts that begin in order: each when the one before has failed, or has taken this long.
-/// Otherwise the last error, but rather that of a server that cannot be reached than of one of another role. `None` if
-/// there are no attempts.
+/// Returns the first success. The attempts begin in order: each when the one before has failed, or has taken `delay`.
+/// If all fail, returns the last error; that of an unreachable server takes precedence over that of a server of another
+/// role. `None` if there are no attempts.
 ///
-/// If there `is_fallback`, the attempts are given up when the last one has taken that long as well.
+/// With a fallback, the attempts also fail when the last one has taken `delay`.
 pub(crate) async fn first_success<T, F>(
     attempts: Vec<F>,
     delay: Duration,
-    is_fallback: bool,
+    has_fallback: bool,
 ) -> Option<Result<T, ConnectError>>
 where
     F: Future<Output = Result<T, ConnectError>>,
@@ -26,7 +26,7 @@ where
     running.push(waiting.next()?);
     let mut failure = None;
     loop {
-        let may_wait = waiting.len() == 0 && !is_fallback;
+        let may_wait = waiting.len() == 0 && !has_fallback;
         tokio::select! {
             ended = running.next() => match ended {
                 Some(Ok(success)) => return Some(Ok(success)),
