@@ -222,8 +222,8 @@ async fn run(
     let server = state.server_for(request, after, state.results_timeout).await?;
     let as_of = (state.now)();
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
-    // Each connection needs a permit of the caller.
     let contracts = prepared.iter().map(|prepared| prepared.cached.definition.contract.as_ref());
+    // Each connection needs a permit of the caller, and reads other servers on snapshots of its own.
     let permits = match state.snapshot_scope(request, &server, contracts).await? {
         SnapshotScope::PerServer => permit.into_permits(1),
         SnapshotScope::Database | SnapshotScope::None => permit.into_permits(prepared.len()),

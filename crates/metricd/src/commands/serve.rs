@@ -302,8 +302,8 @@ async fn replicas(
     let replicas = Arc::new(ReplicaSet::new(servers, cluster, Duration::from_secs(max_lag), timeline.clone()));
     ensure!(
         replicas.poll_once().await,
-        "READER_DATABASE_URL names no primary, or two servers that claim to be it: --max-replica-lag needs the primary, to know \
-         how far its standbys are behind"
+        "--max-replica-lag needs exactly one primary in READER_DATABASE_URL, and found none or several: the lag of the standbys \
+         is measured against it"
     );
     let watched = Arc::clone(&replicas);
     actix_web::rt::spawn(async move { watched.watch().await });
