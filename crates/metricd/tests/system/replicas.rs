@@ -49,15 +49,18 @@ impl Pair {
     }
 }
 
+/// Creates a metric and returns the status of the response.
+async fn create(server: &Server, id: &str) -> Result<u16> {
+    let metric = json!({"id": id, "title": id, "sql": "SELECT 1 AS one"});
+    Ok(call("POST", format!("{}/metrics", server.address), None, Some(metric)).await?.0)
+}
+
 /// Both URLs name both servers. When the primary is gone and the standby is promoted, requests and changes go on.
 #[actix_web::test]
 async fn a_promoted_standby_is_followed_without_a_restart() -> Result<()> {
     let mut pair = Pair::start("prefer-standby").await?;
     let server = Server::start(&mut pair.command(&[])?)?;
-    let create = async |id: &str| {
-        let metric = json!({"id": id, "title": id, "sql": "SELECT 1 AS one"});
-        Ok::<_, anyhow::Error>(call("POST", format!("{}/metrics", server.address), None, Some(metric)).await?.0)
-    };
+    let create = async |id: &str| create(&server, id).await;
     assert_eq!(create("before").await?, 201);
     assert_eq!(server.get("/metrics/before").await?.0, 200);
     pair.standby.catch_up(&pair.cluster).await?;
@@ -256,10 +259,7 @@ async fn changes_follow_a_fail_over_that_leaves_the_old_primary_running() -> Res
 async fn changes_follow_a_fail_over_from_a_primary_that_hangs() -> Result<()> {
     let pair = Pair::start("any").await?;
     let server = Server::start(&mut pair.command(&["--max-replica-lag", "5"])?)?;
-    let create = async |id: &str| {
-        let metric = json!({"id": id, "title": id, "sql": "SELECT 1 AS one"});
-        Ok::<_, anyhow::Error>(call("POST", format!("{}/metrics", server.address), None, Some(metric)).await?.0)
-    };
+    let create = async |id: &str| create(&server, id).await;
     // All connections of the catalog are in use once.
     let creating: Vec<_> = (0..16)
         .map(|number| {
