@@ -186,6 +186,14 @@ mod tests {
     }
 
     #[test]
+    fn any_of_several_hosts_is_the_primary_for_the_owner() {
+        let target = |url: &str| parse(url).unwrap().of_owner().target();
+        assert_eq!(target("postgres://ann@a,b/m"), TargetSession::Primary);
+        assert_eq!(target("postgres://ann@a/m"), TargetSession::Any);
+        assert_eq!(target("postgres://ann@a,b/m?target_session_attrs=read-write"), TargetSession::ReadWrite);
+    }
+
+    #[test]
     fn another_role_keeps_the_servers() {
         let owner = parse("postgres://ann:p%40ss@primary/m?sslcert=ann.crt&sslkey=ann.key").unwrap();
         let as_owner = |url: &str| parse(url).unwrap().as_role_of(&owner).unwrap();
