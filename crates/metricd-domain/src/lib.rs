@@ -101,6 +101,7 @@ mod plain_json;
 mod record;
 mod report;
 mod sql;
+mod table;
 mod tenant;
 mod time_column;
 mod time_zone;
@@ -140,6 +141,10 @@ pub use report::{
     Outcome, RecordCounts, Refusal, Suggestion,
 };
 pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};
+pub use table::{
+    ColumnName, ColumnText, ColumnType, InvalidColumnText, InvalidTable, InvalidTableName, Load, MAX_TABLE_COLUMNS,
+    Table, TableColumn, TableName, TableParts, TextFormat,
+};
 pub use tenant::{InvalidTenant, MAX_TENANT_CHARS, Tenant};
 pub use time_column::{InvalidTimeColumn, TimeColumn};
 pub use time_zone::{InvalidTimeZone, MAX_TIME_ZONE_CHARS, TimeZone};

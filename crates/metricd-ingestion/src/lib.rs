@@ -64,6 +64,7 @@ mod kind;
 mod progress;
 mod reason;
 mod render;
+mod source;
 mod validate;
 
 pub use check::{CheckError, CheckReport, Drift, check_definitions};
@@ -72,3 +73,6 @@ pub use input::{Input, InputError, Inputs};
 pub use progress::Progress;
 pub use reason::Reason;
 pub use render::render;
+pub use source::{
+    CellKind, FileFormat, Next, ReadError, ReadOptions, ReadSeek, RowFault, SourceColumn, SourceRow, TableReader,
+};

@@ -1,0 +1,401 @@
+//! Tables that files are loaded into: their names, columns and rules.
+
+mod column_type;
+mod name;
+mod text_format;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use column_type::ColumnType;
+pub use name::{ColumnName, InvalidTableName, TableName};
+pub use text_format::TextFormat;
+
+use crate::display_text::trimmed;
+
+/// The maximum number of columns of a table, which is that of PostgreSQL.
+pub const MAX_TABLE_COLUMNS: usize = 1_600;
+
+/// The maximum number of columns of a key, which is that of PostgreSQL.
+const MAX_KEY_COLUMNS: usize = 32;
+
+const MAX_DESCRIPTION_CHARS: usize = 2_000;
+const MAX_UNIT_CHARS: usize = 50;
+
+/// What loading a file does with the rows that a table has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Load {
+    /// Adds the rows of each file once: a file of the same content is not added again.
+    Append,
+    /// Replaces all rows by those of the files.
+    #[default]
+    Replace,
+    /// Adds the rows whose key is new, and replaces those whose key is stored.
+    Upsert,
+    /// Adds as many copies of a row as the files have more than the table.
+    Multiset,
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Append => "append",
+            Self::Replace => "replace",
+            Self::Upsert => "upsert",
+            Self::Multiset => "multiset",
+        })
+    }
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableColumn {
+    /// The name.
+    pub name: ColumnName,
+    /// The type.
+    #[serde(rename = "type")]
+    pub data_type: ColumnType,
+    /// What the column means, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<ColumnText>,
+    /// The unit of its values, such as `EUR`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<ColumnText>,
+    /// Whether every row has a value.
+    #[serde(default)]
+    pub required: bool,
+}
+
+impl TableColumn {
+    /// Makes a column without description and unit, whose values may be absent.
+    #[must_use]
+    pub fn new(name: ColumnName, data_type: ColumnType) -> Self {
+        Self { name, data_type, description: None, unit: None, required: false }
+    }
+
+    /// The text that the database stores with the column: the description, followed by the unit in brackets.
+    #[must_use]
+    pub fn comment(&self) -> Option<String> {
+        match (&self.description, &self.unit) {
+            (Some(description), Some(unit)) => Some(format!("{description} [{unit}]")),
+            (Some(text), None) => Some(text.to_string()),
+            (None, Some(unit)) => Some(format!("[{unit}]")),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The description or the unit of a column: trimmed, without control characters but line breaks and tabs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ColumnText(String);
+
+/// Why a text is not the description or the unit of a column.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected 1 to {max_chars} characters without control characters")]
+pub struct InvalidColumnText {
+    max_chars: usize,
+}
+
+impl ColumnText {
+    /// Validates a description of 1 to 2 000 characters.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidColumnText`] if the text is blank, too long or has a control character.
+    pub fn description(text: &str) -> Result<Self, InvalidColumnText> {
+        Self::parse(text, MAX_DESCRIPTION_CHARS)
+    }
+
+    /// Validates a unit of 1 to 50 characters.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidColumnText`] if the text is blank, too long or has a control character.
+    pub fn unit(text: &str) -> Result<Self, InvalidColumnText> {
+        Self::parse(text, MAX_UNIT_CHARS)
+    }
+
+    fn parse(text: &str, max_chars: usize) -> Result<Self, InvalidColumnText> {
+        let is_allowed = |character: char| matches!(character, '\n' | '\t') || !character.is_control();
+        trimmed(text, max_chars, is_allowed).map(Self).ok_or(InvalidColumnText { max_chars })
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ColumnText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ColumnText {
+    type Error = InvalidColumnText;
+
+    fn try_from(text: String) -> Result<Self, InvalidColumnText> {
+        Self::description(&text)
+    }
+}
+
+impl From<ColumnText> for String {
+    fn from(text: ColumnText) -> Self {
+        text.0
+    }
+}
+
+/// The parts of a [`Table`], before they are checked against each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableParts {
+    /// The name.
+    pub name: TableName,
+    /// The name of the file that is loaded into the table, without folders. `None` if the name of the table decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The columns, in their order.
+    pub columns: Vec<TableColumn>,
+    /// The columns that identify a row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<ColumnName>,
+    /// The column with the date or timestamp of each row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_column: Option<ColumnName>,
+    /// What loading a file does with the rows that the table has.
+    #[serde(default)]
+    pub load: Load,
+    /// How text files are read.
+    #[serde(default, skip_serializing_if = "TextFormat::is_default")]
+    pub format: TextFormat,
+    /// Whether definitions declare the columns. Otherwise they were chosen from the content of a file.
+    #[serde(default)]
+    pub declared: bool,
+}
+
+impl TableParts {
+    /// Makes a table of these columns, without a key, that files replace. Nothing declares it.
+    #[must_use]
+    pub fn new(name: TableName, columns: Vec<TableColumn>) -> Self {
+        Self {
+            name,
+            file: None,
+            columns,
+            key: Vec::new(),
+            time_column: None,
+            load: Load::default(),
+            format: TextFormat::default(),
+            declared: false,
+        }
+    }
+}
+
+/// A table that files are loaded into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "TableParts", into = "TableParts")]
+pub struct Table(TableParts);
+
+/// Why the parts of a table contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTable {
+    /// The table has no columns.
+    #[error("the table has no columns")]
+    NoColumns,
+    /// The table has more columns than PostgreSQL can store.
+    #[error("the table has {count} columns: expected at most {MAX_TABLE_COLUMNS}")]
+    TooManyColumns {
+        /// The number of columns.
+        count: usize,
+    },
+    /// Two columns have this name.
+    #[error("two columns are named `{0}`")]
+    ColumnRepeated(ColumnName),
+    /// The key names a column that the table does not have.
+    #[error("the key names the column `{0}`, which the table does not have")]
+    KeyUnknown(ColumnName),
+    /// The key names a column twice.
+    #[error("the key names the column `{0}` twice")]
+    KeyRepeated(ColumnName),
+    /// The key has more columns than PostgreSQL can index.
+    #[error("the key has {count} columns: expected at most {MAX_KEY_COLUMNS}")]
+    KeyTooLong {
+        /// The number of columns.
+        count: usize,
+    },
+    /// The time column is not a column with dates or timestamps.
+    #[error("the time column `{0}` is not a column of the type `date`, `timestamp` or `timestamptz`")]
+    TimeColumn(ColumnName),
+    /// Rows are replaced by their key, but no column is a key.
+    #[error("`upsert` needs a `key`: the columns that identify a row")]
+    UpsertWithoutKey,
+    /// Rows may be equal, but a key forbids that.
+    #[error("`multiset` is for rows without a key: choose `upsert` or `append`, or leave out the `key`")]
+    MultisetWithKey,
+}
+
+impl Table {
+    /// Checks the parts of a table. The columns of a key become required.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTable`] names the first contradiction.
+    pub fn new(mut parts: TableParts) -> Result<Self, InvalidTable> {
+        let count = parts.columns.len();
+        if count == 0 {
+            return Err(InvalidTable::NoColumns);
+        }
+        if count > MAX_TABLE_COLUMNS {
+            return Err(InvalidTable::TooManyColumns { count });
+        }
+        let mut names = BTreeSet::new();
+        if let Some(repeated) = parts.columns.iter().find(|column| !names.insert(&column.name)) {
+            return Err(InvalidTable::ColumnRepeated(repeated.name.clone()));
+        }
+        if parts.key.len() > MAX_KEY_COLUMNS {
+            return Err(InvalidTable::KeyTooLong { count: parts.key.len() });
+        }
+        let mut key = BTreeSet::new();
+        for name in &parts.key {
+            if !names.contains(name) {
+                return Err(InvalidTable::KeyUnknown(name.clone()));
+            }
+            if !key.insert(name.clone()) {
+                return Err(InvalidTable::KeyRepeated(name.clone()));
+            }
+        }
+        if let Some(name) = &parts.time_column {
+            let is_time = |column: &TableColumn| {
+                column.name == *name
+                    && matches!(column.data_type, ColumnType::Date | ColumnType::Timestamp | ColumnType::Timestamptz)
+            };
+            if !parts.columns.iter().any(is_time) {
+                return Err(InvalidTable::TimeColumn(name.clone()));
+            }
+        }
+        match parts.load {
+            Load::Upsert if parts.key.is_empty() => return Err(InvalidTable::UpsertWithoutKey),
+            Load::Multiset if !parts.key.is_empty() => return Err(InvalidTable::MultisetWithKey),
+            _ => {}
+        }
+        for column in &mut parts.columns {
+            column.required |= key.contains(&column.name);
+        }
+        Ok(Self(parts))
+    }
+
+    /// The parts of the table.
+    #[must_use]
+    pub fn parts(&self) -> &TableParts {
+        &self.0
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &TableName {
+        &self.0.name
+    }
+
+    /// The columns, in their order: 1 to 1 600.
+    #[must_use]
+    pub fn columns(&self) -> &[TableColumn] {
+        &self.0.columns
+    }
+
+    /// The columns that identify a row. Empty if rows may be equal.
+    #[must_use]
+    pub fn key(&self) -> &[ColumnName] {
+        &self.0.key
+    }
+
+    /// What loading a file does with the rows that the table has.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.0.load
+    }
+}
+
+impl TryFrom<TableParts> for Table {
+    type Error = InvalidTable;
+
+    fn try_from(parts: TableParts) -> Result<Self, InvalidTable> {
+        Self::new(parts)
+    }
+}
+
+impl From<Table> for TableParts {
+    fn from(table: Table) -> Self {
+        table.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, data_type: ColumnType) -> TableColumn {
+        TableColumn::new(ColumnName::parse(name).unwrap(), data_type)
+    }
+
+    fn parts() -> TableParts {
+        let columns = vec![column("day", ColumnType::Date), column("amount", ColumnType::Numeric)];
+        TableParts::new(TableName::parse("sales").unwrap(), columns)
+    }
+
+    fn name(name: &str) -> ColumnName {
+        ColumnName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn contradictions_between_the_parts_are_refused() {
+        let check = |change: &dyn Fn(&mut TableParts)| {
+            let mut parts = parts();
+            change(&mut parts);
+            Table::new(parts).map(|_| ())
+        };
+        assert_eq!(check(&|_| {}), Ok(()));
+        assert_eq!(check(&|parts| parts.columns.clear()), Err(InvalidTable::NoColumns));
+        let many = |parts: &mut TableParts| {
+            parts.columns = (0..1_601).map(|index| column(&format!("c{index}"), ColumnType::Text)).collect();
+        };
+        assert_eq!(check(&many), Err(InvalidTable::TooManyColumns { count: 1_601 }));
+        let repeated = |parts: &mut TableParts| parts.columns.push(column("day", ColumnType::Text));
+        assert_eq!(check(&repeated), Err(InvalidTable::ColumnRepeated(name("day"))));
+        assert_eq!(check(&|parts| parts.key = vec![name("id")]), Err(InvalidTable::KeyUnknown(name("id"))));
+        let twice = |parts: &mut TableParts| parts.key = vec![name("day"), name("day")];
+        assert_eq!(check(&twice), Err(InvalidTable::KeyRepeated(name("day"))));
+        let no_time = |parts: &mut TableParts| parts.time_column = Some(name("amount"));
+        assert_eq!(check(&no_time), Err(InvalidTable::TimeColumn(name("amount"))));
+        assert_eq!(check(&|parts| parts.load = Load::Upsert), Err(InvalidTable::UpsertWithoutKey));
+        let both = |parts: &mut TableParts| (parts.key, parts.load) = (vec![name("day")], Load::Multiset);
+        assert_eq!(check(&both), Err(InvalidTable::MultisetWithKey));
+    }
+
+    #[test]
+    fn the_columns_of_a_key_are_required() {
+        let mut parts = parts();
+        (parts.key, parts.load) = (vec![name("day")], Load::Upsert);
+        let table = Table::new(parts).unwrap();
+        let required: Vec<_> = table.columns().iter().map(|column| column.required).collect();
+        assert_eq!(required, [true, false]);
+        let stored = serde_json::to_string(&table).unwrap();
+        assert_eq!(serde_json::from_str::<Table>(&stored).unwrap(), table);
+    }
+
+    #[test]
+    fn a_comment_has_the_description_and_the_unit() {
+        let mut amount = column("amount", ColumnType::Numeric);
+        assert_eq!(amount.comment(), None);
+        amount.unit = Some(ColumnText::unit("EUR").unwrap());
+        assert_eq!(amount.comment().as_deref(), Some("[EUR]"));
+        amount.description = Some(ColumnText::description(" Net of tax ").unwrap());
+        assert_eq!(amount.comment().as_deref(), Some("Net of tax [EUR]"));
+        assert!(ColumnText::unit(&"x".repeat(51)).is_err());
+        assert!(ColumnText::description("a\u{7}").is_err());
+    }
+}
