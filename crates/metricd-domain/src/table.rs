@@ -15,6 +15,9 @@ pub use text_format::TextFormat;
 
 use crate::display_text::trimmed;
 
+/// The schema in which tables are made.
+pub const TABLE_SCHEMA: &str = "warehouse";
+
 /// The maximum number of columns of a table, which is that of PostgreSQL.
 pub const MAX_TABLE_COLUMNS: usize = 1_600;
 

@@ -9,13 +9,15 @@ mod edits;
 mod ingestions;
 mod metrics;
 mod records;
+mod tables;
 
-pub use builders::{TestIngestion, dashboard, date, layout_entry, metric, query, record, report};
+pub use builders::{TestIngestion, TestTable, dashboard, date, layout_entry, metric, query, record, report};
 pub use definitions::*;
 pub use edits::*;
 pub use ingestions::*;
 pub use metrics::*;
 pub use records::*;
+pub use tables::*;
 
 /// Makes a test of each guarantee in the contract suite.
 ///
@@ -67,6 +69,20 @@ macro_rules! repository_contract {
             equal_records_are_stored_as_often_as_they_occur,
             records_without_a_query_are_counted,
             records_differ_by_every_column,
+            a_new_table_is_created_and_loaded,
+            a_table_needs_no_content,
+            files_replace_the_rows_of_a_table,
+            files_append_rows_to_a_table,
+            rows_of_a_multiset_are_stored_as_often_as_they_occur,
+            rows_are_upserted_by_their_key,
+            the_first_row_of_a_key_is_stored,
+            a_stored_key_is_not_appended,
+            files_replace_rows_by_their_key,
+            several_contents_are_loaded_into_one_table,
+            a_changed_table_keeps_its_rows,
+            a_deleted_table_keeps_its_versions,
+            a_table_that_a_metric_reads_is_not_deleted,
+            a_rolled_back_ingestion_creates_no_table,
         }
     };
     (@each $new:expr, $($guarantee:ident,)*) => {

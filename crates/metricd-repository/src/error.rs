@@ -1,6 +1,6 @@
 //! Errors of a store.
 
-use metricd_domain::{DashboardId, IngestionId, MetricId, QueryId};
+use metricd_domain::{DashboardId, IngestionId, MetricId, QueryId, TableName};
 
 /// Why a call to a store failed. The enum is exhaustive, so that every caller has to handle a new variant.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,20 @@ pub enum RepositoryError {
     /// No ingestion has this id.
     #[error("there is no ingestion `{0}`")]
     IngestionNotFound(IngestionId),
+    /// No table has this name, or an ingestion did not make it.
+    #[error("files have made no table `{0}`")]
+    TableNotFound(TableName),
+    /// Metrics in service read the table.
+    #[error("the table `{name}` is read by {} metrics", .readers.len())]
+    TableInUse {
+        /// The name of the table.
+        name: TableName,
+        /// The metrics, ordered.
+        readers: Vec<MetricId>,
+    },
+    /// A view or another object of the database depends on the table.
+    #[error("the database has objects that depend on the table `{0}`, such as a view")]
+    TableReferenced(TableName),
     /// A metric with this id exists already, in service or not.
     #[error("there is a metric `{0}` already")]
     MetricExists(MetricId),

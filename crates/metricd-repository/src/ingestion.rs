@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, Breakpoint, Contract, Dashboard, DashboardId, DashboardItem, DashboardName, IngestionReport,
-    InvalidDashboard, LayoutEntry, Metric, MetricId, Query, QueryId, Record, SqlText,
+    InvalidDashboard, LayoutEntry, Metric, MetricId, Query, QueryId, Record, SqlText, TableName,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::tables::{ExistingTable, RowForm, TableChanges, TableUpdate};
 use crate::{Idempotency, RepositoryError};
 
 /// The ids that an ingestion names. The store returns the [`ExistingState`] of these ids.
@@ -37,6 +38,10 @@ pub struct ExistingState {
     pub dashboards: BTreeMap<DashboardId, DashboardName>,
     /// The items of these dashboards.
     pub dashboard_items: BTreeSet<(DashboardId, MetricId)>,
+    /// All tables that ingestions made.
+    pub tables: BTreeMap<TableName, ExistingTable>,
+    /// The names of all other relations where the tables are. No table can have such a name.
+    pub other_relations: BTreeSet<String>,
 }
 
 /// A stored query.
@@ -102,6 +107,8 @@ pub struct Definitions {
     pub contracts: BTreeMap<MetricId, Contract>,
     /// The updates of dashboards.
     pub dashboards: Vec<DashboardUpdate>,
+    /// The tables to create, to change or to load, each once.
+    pub tables: Vec<TableUpdate>,
 }
 
 /// An update of a dashboard, which creates the dashboard if it is not stored.
@@ -192,6 +199,8 @@ pub struct Changes {
     pub dashboards: ChangeCounts,
     /// The layout entries of all dashboards.
     pub layout_entries: ChangeCounts,
+    /// The changes of each table among [`Definitions::tables`].
+    pub tables: BTreeMap<TableName, TableChanges>,
     /// The records. `changed` is always 0.
     pub records: ChangeCounts,
     /// The number of records whose query is not stored, by the id of the query. At most 1 000 ids.
@@ -261,6 +270,28 @@ pub trait Ingestion: Debug + Send {
     ///
     /// Any error of reading the input. Nothing is stored then.
     fn next_record(&mut self) -> Option<io::Result<Record>>;
+
+    /// Begins to read the rows of one of the contents of a table among [`Definitions::tables`], from the first row. A
+    /// store calls this for one content after another, and may read them again. An ingestion without tables needs
+    /// neither this method nor the next one.
+    ///
+    /// # Errors
+    ///
+    /// Any error of reading the input. Nothing is stored then.
+    fn open_rows(&mut self, _table: &TableName, _content: usize, _form: RowForm) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Appends the next rows of the opened content, some 64 KiB of them, and returns their number, which is 0 after the
+    /// last one. [`RowValues`](crate::RowValues) describes their form. Each value is valid for its column, and columns
+    /// that require a value have one.
+    ///
+    /// # Errors
+    ///
+    /// Any error of reading the input. Nothing is stored then.
+    fn next_rows(&mut self, _rows: &mut Vec<u8>) -> io::Result<u64> {
+        Ok(0)
+    }
 
     /// Makes the report of the changes, and decides how the transaction ends.
     fn conclude(&mut self, changes: &Changes) -> Conclusion;

@@ -147,6 +147,7 @@ mod metric;
 mod repository;
 mod state;
 mod state_repository;
+mod tables;
 
 pub use error::RepositoryError;
 pub use ingestion::{
@@ -160,6 +161,10 @@ pub use metric::{
 pub use repository::{MetricRepository, Readiness};
 pub use state::StoreState;
 pub use state_repository::{MemoryRepository, SaveState, StateRepository};
+pub use tables::{
+    ContentDigest, ExistingTable, KeyConflict, LoadedContent, MAX_REFUSED_ROWS, RefusedRow, RowChanges, RowForm,
+    RowValues, StoredTable, TableChanges, TableUpdate, TableVersion,
+};
 
 /// The examples of the README, which `cargo test --doc` runs.
 #[cfg(doctest)]

@@ -6,12 +6,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
-    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion,
+    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, TableName,
 };
 
 #[cfg(doc)]
 use crate::IDEMPOTENCY_RETENTION;
-use crate::{DefinitionFilter, Idempotency, Ingestion, MetricChange, NewMetric, RepositoryError};
+use crate::{
+    DefinitionFilter, Idempotency, Ingestion, MetricChange, NewMetric, RepositoryError, StoredTable, TableVersion,
+};
 
 /// Whether a store is ready, and how many metrics it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,18 +138,50 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// [`RepositoryError::DashboardNotFound`] if no dashboard has the id.
     async fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError>;
 
+    /// Lists the tables that ingestions made, ordered by name.
+    async fn list_tables(&self) -> Result<Vec<StoredTable>, RepositoryError>;
+
+    /// Returns a table that an ingestion made.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::TableNotFound`] if no ingestion made a table of this name, or if it was deleted.
+    async fn get_table(&self, name: &TableName) -> Result<StoredTable, RepositoryError>;
+
+    /// Lists every version of a table, newest first, also after it was deleted. A table that is created again
+    /// continues the versions.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::TableNotFound`] if no ingestion ever made a table of this name.
+    async fn list_table_versions(&self, name: &TableName) -> Result<Vec<TableVersion>, RepositoryError>;
+
+    /// Deletes a table that an ingestion made, with its rows. Its versions stay.
+    ///
+    /// # Errors
+    ///
+    /// - [`RepositoryError::TableNotFound`] if no ingestion made a table of this name.
+    /// - [`RepositoryError::TableInUse`] if a metric in service reads the table.
+    /// - [`RepositoryError::TableReferenced`] if an object of the database, such as a view, depends on the table.
+    async fn delete_table(&self, name: &TableName, actor: Actor) -> Result<(), RepositoryError>;
+
     /// Stores the content of an ingestion, and returns its report.
     ///
     /// The ingestion is one transaction: the store keeps everything, including the report, or nothing. Ingestions run
     /// one after another; metrics may change while one runs. The [`ExistingState`](crate::ExistingState) that the
     /// definitions were validated against is still current when they are stored: if it changed, the store requests the
     /// definitions again. The store calls the methods of [`Ingestion`] in their order; it calls only
-    /// [`Ingestion::definitions`] and [`Ingestion::next_record`] more than once.
+    /// [`Ingestion::definitions`] and the methods that read records and rows more than once.
     ///
     /// An ingestion deletes nothing. Definitions that it does not contain are kept, and metrics keep their display text
     /// and service state. A query whose SQL differs from the stored one gets the next version. Equal
     /// records may occur several times. The store adds as many of them as it has fewer than the ingestion; records are
     /// equal if all columns are.
+    ///
+    /// The rows of a table are stored as its [`Load`](metricd_domain::Load) says. Of two rows with the same key, the
+    /// first is stored; the other one is refused, unless it has the same values. Values are the same if their texts
+    /// are: `1.1` differs from `1.10`. A new column of a stored table has no values. A changed definition forgets the
+    /// contents that were loaded, unless they are appended.
     ///
     /// # Errors
     ///

@@ -2,18 +2,21 @@
 
 mod counted;
 mod metrics;
+mod tables;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, ChangeAction, Dashboard, DashboardId, DashboardSummary, DisplayText, IngestionId, IngestionReport, Metric,
     MetricDefinition, MetricId, MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, Record, SqlText,
+    TableName,
 };
 use serde::{Deserialize, Serialize};
 
 use self::metrics::StoredMetric;
+use self::tables::TableState;
 use crate::{
     ChangeCounts, Changes, Conclusion, DashboardUpdate, DefinitionFilter, Definitions, Edit, ExistingMetric,
     ExistingQuery, ExistingState, IDEMPOTENCY_RETENTION, Idempotency, Ingestion, NewMetric, Readiness, ReferencedIds,
@@ -33,6 +36,8 @@ pub struct StoreState {
     /// The number of times that each record is stored.
     #[serde(with = "counted")]
     records: HashMap<Record, usize>,
+    #[serde(default)]
+    tables: BTreeMap<TableName, TableState>,
     ingestions: BTreeMap<IngestionId, IngestionReport>,
     /// The answers to requests with an idempotency key, by the key.
     metric_answers: HashMap<String, Answered<MetricDefinition>>,
@@ -162,7 +167,10 @@ impl StoreState {
         key: Option<Idempotency>,
     ) -> Result<(Self, IngestionReport), RepositoryError> {
         let mut next = self.clone();
+        let mut definitions = definitions;
+        let tables = std::mem::take(&mut definitions.tables);
         let mut changes = next.store(definitions, &ingestion.actor())?;
+        next.store_tables(tables, ingestion, &mut changes)?;
         let mut records = HashMap::new();
         while let Some(record) = ingestion.next_record() {
             *records.entry(record.map_err(RepositoryError::Input)?).or_insert(0_usize) += 1;
@@ -200,6 +208,8 @@ impl StoreState {
         ExistingState {
             queries: referenced_ids.query_ids.iter().filter_map(stored).collect(),
             metrics: self.metrics.values().filter(is_referenced).map(existing).collect(),
+            tables: self.existing_tables(),
+            other_relations: BTreeSet::new(),
             dashboards: dashboards.iter().map(|of| (of.id().clone(), of.name().clone())).collect(),
             dashboard_items: dashboards
                 .into_iter()

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
-    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, Record,
+    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, Record, TableName,
 };
 
 use crate::{
     DefinitionFilter, Idempotency, Ingestion, MAX_VALIDATION_ATTEMPTS, MetricChange, MetricRepository, NewMetric,
-    Readiness, RepositoryError, StoreState,
+    Readiness, RepositoryError, StoreState, StoredTable, TableVersion,
 };
 
 /// Saves the state of a store, for example in a file.
@@ -53,6 +53,12 @@ impl<S: SaveState> StateRepository<S> {
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         self.lock().records().cloned().collect()
+    }
+
+    /// The values of every row of a table, in no particular order. Empty if there is no such table.
+    #[must_use]
+    pub fn rows(&self, name: &TableName) -> Vec<Vec<Option<String>>> {
+        self.lock().rows(name)
     }
 
     fn lock(&self) -> MutexGuard<'_, StoreState> {
@@ -172,6 +178,22 @@ impl<S: SaveState> MetricRepository for StateRepository<S> {
 
     async fn get_ingestion(&self, id: IngestionId) -> Result<IngestionReport, RepositoryError> {
         self.lock().get_ingestion(id)
+    }
+
+    async fn list_tables(&self) -> Result<Vec<StoredTable>, RepositoryError> {
+        Ok(self.lock().list_tables())
+    }
+
+    async fn get_table(&self, name: &TableName) -> Result<StoredTable, RepositoryError> {
+        self.lock().get_table(name)
+    }
+
+    async fn list_table_versions(&self, name: &TableName) -> Result<Vec<TableVersion>, RepositoryError> {
+        self.lock().list_table_versions(name)
+    }
+
+    async fn delete_table(&self, name: &TableName, actor: Actor) -> Result<(), RepositoryError> {
+        self.change(|state| state.delete_table(name, actor))
     }
 
     async fn check(&self) -> Result<Readiness, RepositoryError> {

@@ -1,19 +1,20 @@
 //! Builders of ingestions and of their content.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use metricd_domain::{
     Actor, DashboardId, DashboardItem, DashboardName, Decimal, IngestionId, IngestionMode, IngestionReport, Label,
-    LayoutEntry, Metric, MetricId, Query, QueryId, Record, RecordDate, SqlText,
+    LayoutEntry, Metric, MetricId, Query, QueryId, Record, RecordDate, SqlText, Table, TableName,
 };
 use uuid::Uuid;
 
 use crate::{
-    Changes, Conclusion, DashboardUpdate, Definitions, ExistingState, Idempotency, Ingestion, ReferencedIds,
-    RepositoryError,
+    Changes, Conclusion, ContentDigest, DashboardUpdate, Definitions, ExistingState, Idempotency, Ingestion,
+    ReferencedIds, RepositoryError, RowForm, TableUpdate,
 };
 
 /// An ingestion of content that a test provides.
@@ -34,6 +35,44 @@ pub struct TestIngestion {
     /// The idempotency key of the request.
     pub idempotency: Option<Idempotency>,
     existing: ExistingState,
+    tables: Vec<TestTable>,
+    /// The rows that are read next, and whether their end is an error.
+    open_rows: (VecDeque<String>, bool),
+}
+
+/// A table of a test, with the rows of each of its contents.
+#[derive(Debug, Clone)]
+pub struct TestTable {
+    /// The table.
+    pub table: Table,
+    /// The rows of each content, without their line feeds.
+    pub contents: Vec<Vec<String>>,
+    /// Whether reading fails after the last row.
+    pub fails: bool,
+}
+
+impl TestTable {
+    /// Makes a table with these contents.
+    #[must_use]
+    pub fn new(table: Table, contents: &[&[&str]]) -> Self {
+        let rows = |rows: &&[&str]| rows.iter().map(|row| (*row).to_owned()).collect();
+        Self { table, contents: contents.iter().map(rows).collect(), fails: false }
+    }
+
+    /// The digest of the content with these rows.
+    #[must_use]
+    pub fn digest(rows: &[&str]) -> ContentDigest {
+        let mut hasher = DefaultHasher::new();
+        rows.hash(&mut hasher);
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&hasher.finish().to_be_bytes());
+        ContentDigest(digest)
+    }
+
+    fn update(&self) -> TableUpdate {
+        let digest = |rows: &Vec<String>| Self::digest(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+        TableUpdate { table: self.table.clone(), contents: self.contents.iter().map(digest).collect() }
+    }
 }
 
 impl TestIngestion {
@@ -58,8 +97,16 @@ impl TestIngestion {
             report: report(),
             idempotency: None,
             existing: ExistingState::default(),
+            tables: Vec::new(),
+            open_rows: (VecDeque::new(), false),
         };
         (ingestion, observed)
+    }
+
+    /// Adds tables to the definitions, and their rows to the input.
+    pub fn set_tables(&mut self, tables: Vec<TestTable>) {
+        self.definitions.tables = tables.iter().map(TestTable::update).collect();
+        self.tables = tables;
     }
 }
 
@@ -84,6 +131,30 @@ impl Ingestion for TestIngestion {
 
     fn next_record(&mut self) -> Option<io::Result<Record>> {
         self.records.pop_front()
+    }
+
+    fn open_rows(&mut self, table: &TableName, content: usize, form: RowForm) -> io::Result<()> {
+        let found = self.tables.iter().find(|found| found.table.name() == table);
+        let found = found.ok_or_else(|| io::Error::other("the store reads a table that it does not store"))?;
+        let rows = found.contents.get(content).ok_or_else(|| io::Error::other("there is no such content"))?;
+        let row = |(index, row): (usize, &String)| match form {
+            RowForm::Values => format!("{row}\n"),
+            RowForm::PositionAndValues => format!("{},{row}\n", index + 1),
+        };
+        self.open_rows = (rows.iter().enumerate().map(row).collect(), found.fails);
+        Ok(())
+    }
+
+    fn next_rows(&mut self, rows: &mut Vec<u8>) -> io::Result<u64> {
+        // One row at a time, so that a store has to ask again.
+        match (self.open_rows.0.pop_front(), self.open_rows.1) {
+            (Some(row), _) => {
+                rows.extend_from_slice(row.as_bytes());
+                Ok(1)
+            }
+            (None, true) => Err(io::Error::other("the file cannot be read")),
+            (None, false) => Ok(0),
+        }
     }
 
     fn conclude(&mut self, changes: &Changes) -> Conclusion {

@@ -18,8 +18,8 @@ fn definitions(query_id: &str, metric_id: &str) -> Definitions {
     Definitions {
         queries: vec![query(query_id, "SELECT 1")],
         metrics: vec![metric(metric_id, query_id)],
-        contracts: BTreeMap::new(),
         dashboards: vec![dashboard("d1", &[metric_id])],
+        ..Definitions::default()
     }
 }
 
@@ -43,6 +43,7 @@ pub async fn the_existing_state_covers_the_referenced_ids(repository: Repository
         let existing = ExistingMetric { metric: metric(id, query_id), contract: None, is_deleted: false, edit: None };
         (MetricId::parse(id).unwrap(), existing)
     };
+    let seen = observed.recv().unwrap().0;
     let expected = ExistingState {
         queries: BTreeMap::from([(
             QueryId::parse("q1").unwrap(),
@@ -51,8 +52,11 @@ pub async fn the_existing_state_covers_the_referenced_ids(repository: Repository
         metrics: BTreeMap::from([existing("m1", "q1"), existing("m2", "q2")]),
         dashboards: BTreeMap::from([(DashboardId::parse("d1").unwrap(), dashboard("d1", &[]).name)]),
         dashboard_items: BTreeSet::from([item("m1"), item("m2"), item("m4")]),
+        tables: BTreeMap::new(),
+        // A store may share its database with others.
+        other_relations: seen.other_relations.clone(),
     };
-    assert_eq!(observed.recv().unwrap().0, expected);
+    assert_eq!(seen, expected);
 }
 
 /// A report is returned as it was stored, in every field.
