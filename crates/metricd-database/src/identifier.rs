@@ -6,6 +6,13 @@ pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// Quotes a text as a literal of SQL, for sessions in which strings conform to the standard, as those of
+/// [`OWNER_SETTINGS_SQL`](crate::OWNER_SETTINGS_SQL) do.
+#[must_use]
+pub fn quote_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

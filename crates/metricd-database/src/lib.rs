@@ -20,6 +20,8 @@
 //! # Ok::<(), metricd_database::InvalidDatabaseUrl>(())
 //! ```
 //!
+//! [`TableSql`] writes the statements that create and change a table that files are loaded into.
+//!
 //! The crate connects to nothing.
 
 mod data_schemas;
@@ -30,6 +32,7 @@ mod identifier;
 mod owner_session;
 mod session_token;
 mod sqlstate;
+mod table_sql;
 mod target;
 mod tls;
 
@@ -37,10 +40,11 @@ pub use data_schemas::{DataSchemas, InvalidDataSchemas};
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use defaults::{ConnectionDefaults, InvalidDefaults};
 pub use harm::{HarmClass, UNKNOWN_CLASS, harm_classes, harm_of, harmless_functions};
-pub use identifier::quote_identifier;
+pub use identifier::{quote_identifier, quote_literal};
 pub use owner_session::OWNER_SETTINGS_SQL;
 pub use session_token::{SESSION_TOKEN, session_token_option};
 pub use sqlstate::{Fault, Outage, Trouble, fault_of};
+pub use table_sql::{ColumnSql, TableSql};
 pub use target::TargetSession;
 pub use tls::{ChannelBinding, InvalidTls, TlsMode, TlsRoots, TlsSettings};
 

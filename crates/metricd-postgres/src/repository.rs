@@ -11,6 +11,7 @@ mod metrics;
 mod patterns;
 mod records;
 mod rows;
+mod tables;
 
 use std::fmt;
 use std::time::Duration;
@@ -19,10 +20,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
-    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion,
+    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, TableName,
 };
 use metricd_repository::{
     DefinitionFilter, Idempotency, Ingestion, MetricChange, MetricRepository, NewMetric, Readiness, RepositoryError,
+    StoredTable, TableVersion,
 };
 
 use self::calls::{Calls, SessionSettings};
@@ -180,6 +182,25 @@ impl MetricRepository for PgRepository {
     async fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError> {
         let id = id.clone();
         self.calls.run(move |connection| dashboards::get(connection, &id)).await
+    }
+
+    async fn list_tables(&self) -> Result<Vec<StoredTable>, RepositoryError> {
+        self.calls.run(tables::list).await
+    }
+
+    async fn get_table(&self, name: &TableName) -> Result<StoredTable, RepositoryError> {
+        let name = name.clone();
+        self.calls.run(move |connection| tables::get(connection, &name)).await
+    }
+
+    async fn list_table_versions(&self, name: &TableName) -> Result<Vec<TableVersion>, RepositoryError> {
+        let name = name.clone();
+        self.calls.run(move |connection| tables::list_versions(connection, &name)).await
+    }
+
+    async fn delete_table(&self, name: &TableName, actor: Actor) -> Result<(), RepositoryError> {
+        let name = name.clone();
+        self.calls.run(move |connection| tables::delete(connection, &name, &actor)).await
     }
 
     async fn ingest(&self, ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError> {

@@ -125,6 +125,38 @@ pub mod catalog {
     }
 
     diesel::table! {
+        catalog.table_loads (table_name, position) {
+            table_name -> Text,
+            position -> Int8,
+            digest -> Bytea,
+            row_count -> Int8,
+            loaded_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        catalog.table_versions (table_name, version) {
+            table_name -> Text,
+            version -> Int4,
+            action -> Text,
+            definition -> Jsonb,
+            changed_at -> Timestamptz,
+            changed_by -> Jsonb,
+        }
+    }
+
+    diesel::table! {
+        catalog.tables (table_name) {
+            table_name -> Text,
+            definition -> Jsonb,
+            version -> Int4,
+            changed_at -> Timestamptz,
+            changed_by -> Jsonb,
+            deleted_at -> Nullable<Timestamptz>,
+        }
+    }
+
+    diesel::table! {
         catalog.taken_rights (privilege, object) {
             privilege -> Text,
             object -> Text,
@@ -148,6 +180,8 @@ pub mod catalog {
     diesel::joinable!(metric_versions -> queries (query_id));
     diesel::joinable!(metrics -> queries (query_id));
     diesel::joinable!(query_history -> queries (query_id));
+    diesel::joinable!(table_loads -> tables (table_name));
+    diesel::joinable!(table_versions -> tables (table_name));
 
     diesel::allow_tables_to_appear_in_same_query!(
         dashboard_items,
@@ -160,6 +194,9 @@ pub mod catalog {
         metrics,
         queries,
         query_history,
+        table_loads,
+        table_versions,
+        tables,
         taken_rights,
         tenant_key,
     );

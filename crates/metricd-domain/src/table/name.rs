@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The maximum size of a name in PostgreSQL, in bytes.
-const MAX_NAME_BYTES: usize = 63;
+const MAX_COLUMN_BYTES: usize = 63;
+
+/// The same for a table, less the suffixes of its constraints and indexes.
+const MAX_TABLE_BYTES: usize = 54;
 
 /// The number of characters of a name that an error shows.
 const SHOWN_CHARS: usize = 80;
@@ -16,11 +19,13 @@ pub enum InvalidTableName {
     /// The name is empty.
     #[error("the name is empty")]
     Empty,
-    /// The name has more than 63 bytes, and PostgreSQL would shorten it.
-    #[error("the name has {bytes} bytes: expected at most {MAX_NAME_BYTES}")]
+    /// The name has more bytes than allowed.
+    #[error("the name has {bytes} bytes: expected at most {max_bytes}")]
     TooLong {
         /// The size of the name, in bytes.
         bytes: usize,
+        /// The maximum size, in bytes.
+        max_bytes: usize,
     },
     /// SQL would have to quote the name.
     #[error(
@@ -34,13 +39,13 @@ pub enum InvalidTableName {
     },
 }
 
-/// Validates a name: 1 to 63 bytes of lower-case letters, digits and `_`, which does not begin with a digit.
-fn validate(name: &str) -> Result<(), InvalidTableName> {
+/// Validates a name: 1 to `max_bytes` bytes of lower-case letters, digits and `_`, which does not begin with a digit.
+fn validate(name: &str, max_bytes: usize) -> Result<(), InvalidTableName> {
     if name.is_empty() {
         return Err(InvalidTableName::Empty);
     }
-    if name.len() > MAX_NAME_BYTES {
-        return Err(InvalidTableName::TooLong { bytes: name.len() });
+    if name.len() > max_bytes {
+        return Err(InvalidTableName::TooLong { bytes: name.len(), max_bytes });
     }
     let is_allowed = |character: char| {
         character == '_' || character.is_alphanumeric() && character.to_lowercase().eq(std::iter::once(character))
@@ -75,7 +80,7 @@ fn folded(text: &str) -> Option<String> {
 }
 
 macro_rules! name_type {
-    ($(#[$documentation:meta])* $name:ident) => {
+    ($(#[$documentation:meta])* $name:ident, $max_bytes:expr) => {
         $(#[$documentation])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -89,7 +94,7 @@ macro_rules! name_type {
             /// [`InvalidTableName`] names the rule that the text breaks.
             pub fn parse(name: impl Into<String>) -> Result<Self, InvalidTableName> {
                 let name = name.into();
-                validate(&name)?;
+                validate(&name, $max_bytes)?;
                 Ok(Self(name))
             }
 
@@ -133,14 +138,14 @@ macro_rules! name_type {
 }
 
 name_type! {
-    /// The name of a table that files are loaded into: 1 to 63 bytes of lower-case letters, digits and `_`, which does
+    /// The name of a table that files are loaded into: 1 to 54 bytes of lower-case letters, digits and `_`, which does
     /// not begin with a digit. SQL can write it without quotes, unless it is a keyword.
-    TableName
+    TableName, MAX_TABLE_BYTES
 }
 
 name_type! {
-    /// The name of a column of a table, with the rules of a [`TableName`].
-    ColumnName
+    /// The name of a column of a table: 1 to 63 bytes, with the other rules of a [`TableName`].
+    ColumnName, MAX_COLUMN_BYTES
 }
 
 #[cfg(test)]
@@ -149,11 +154,12 @@ mod tests {
 
     #[test]
     fn a_name_can_be_written_in_sql_without_quotes() {
-        for name in ["sales", "_2024", "größe", "a1_b", "売上", &"a".repeat(63)] {
+        for name in ["sales", "_2024", "größe", "a1_b", "売上", &"a".repeat(54)] {
             assert_eq!(TableName::parse(name).map(String::from).as_deref(), Ok(name));
         }
         assert_eq!(ColumnName::parse(""), Err(InvalidTableName::Empty));
-        assert_eq!(ColumnName::parse("ä".repeat(32)), Err(InvalidTableName::TooLong { bytes: 64 }));
+        assert_eq!(ColumnName::parse("ä".repeat(32)), Err(InvalidTableName::TooLong { bytes: 64, max_bytes: 63 }));
+        assert!(TableName::parse("a".repeat(55)).is_err() && ColumnName::parse("a".repeat(63)).is_ok());
         for name in ["Sales", "2024", "order date", "a-b", "a\"b", "Größe", "ÄB", "a\0"] {
             assert!(matches!(ColumnName::parse(name), Err(InvalidTableName::Unquotable { .. })), "{name}");
         }

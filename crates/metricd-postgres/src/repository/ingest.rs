@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use metricd_domain::{DashboardId, DashboardName, IngestionId, IngestionReport, Metric, MetricId, QueryId, SqlText};
 use metricd_repository::{
     Changes, Conclusion, Edit, ExistingMetric, ExistingQuery, ExistingState, Idempotency, Ingestion,
-    MAX_VALIDATION_ATTEMPTS, ReferencedIds, RepositoryError,
+    MAX_VALIDATION_ATTEMPTS, ReferencedIds, RepositoryError, TableUpdate,
 };
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -18,6 +18,7 @@ use super::error::{corrupt, failed};
 use super::idempotency::{self, Operation};
 use super::records;
 use super::rows::{MetricRow, contract};
+use super::tables;
 use crate::schema::catalog::{dashboard_items, dashboards, ingestions, metrics, queries};
 
 /// How long the statements of an ingestion take, and how long its transaction waits for the next of them, depends on its
@@ -26,7 +27,7 @@ pub(super) const UNLIMITED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL i
                                     SET LOCAL lock_timeout = '10min'";
 
 /// Serializes ingestions.
-const LOCK: &str = "LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE";
+pub(super) const LOCK: &str = "LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE";
 
 /// After this time an ingestion is notified that it waits for another one.
 const NOTICED_WAIT: Duration = Duration::from_secs(1);
@@ -103,7 +104,8 @@ fn run(
     {
         return Err(Rollback::Replayed(ingestion_id));
     }
-    let mut changes = store_definitions(connection, ingestion)?;
+    let (mut changes, updates, existing) = store_definitions(connection, ingestion)?;
+    tables::store(connection, updates, &existing.tables, ingestion, &mut changes)?;
     records::store(connection, ingestion, &mut changes)?;
     Ok(ingestion.conclude(&changes))
 }
@@ -126,12 +128,16 @@ fn lock_out_others(connection: &mut PgConnection, ingestion: &mut dyn Ingestion)
 
 /// Validates the definitions against the existing state and stores them. Validation is slow and locks nothing: if the
 /// existing state changes meanwhile, the definitions are validated again.
-fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<Changes, Rollback> {
+fn store_definitions(
+    connection: &mut PgConnection,
+    ingestion: &mut dyn Ingestion,
+) -> Result<(Changes, Vec<TableUpdate>, ExistingState), Rollback> {
     let referenced_ids = ingestion.referenced_ids();
     for _ in 0..MAX_VALIDATION_ATTEMPTS {
         let existing = look_up(connection, &referenced_ids)?;
         // This thread may block, and the runtime goes on meanwhile.
-        let definitions = Handle::current().block_on(ingestion.definitions(&existing))?;
+        let mut definitions = Handle::current().block_on(ingestion.definitions(&existing))?;
+        let updates = std::mem::take(&mut definitions.tables);
         let plan = Plan::new(definitions, &existing)?;
         // A savepoint: rolling back to it releases the locks.
         let stored = connection.transaction(|connection| {
@@ -146,7 +152,7 @@ fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestio
         });
         match stored {
             Err(Rollback::Conflict) => {}
-            stored => return stored,
+            stored => return Ok((stored?, updates, existing)),
         }
     }
     Err(Rollback::Conflict)
@@ -206,6 +212,7 @@ fn look_up(connection: &mut PgConnection, referenced_ids: &ReferencedIds) -> Res
         Ok((DashboardId::parse(dashboard_id).map_err(corrupt)?, MetricId::parse(metric_id).map_err(corrupt)?))
     };
     let mut state = ExistingState::default();
+    (state.tables, state.other_relations) = tables::existing(connection)?;
     state.queries = stored.into_iter().map(query).collect::<Result<_, RepositoryError>>()?;
     state.metrics = existing.into_iter().map(metric).collect::<Result<_, RepositoryError>>()?;
     state.dashboards = names.into_iter().map(name).collect::<Result<_, RepositoryError>>()?;

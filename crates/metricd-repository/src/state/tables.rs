@@ -95,13 +95,13 @@ impl StoreState {
         for TableUpdate { table, contents } in updates {
             let name = table.name().clone();
             let state = self.tables.entry(name.clone()).or_insert_with(|| TableState::new(&actor));
-            let mut changed = state.define(table.clone(), &actor);
+            let mut of_table = state.define(table.clone(), &actor);
             if !contents.is_empty() {
                 let rows = read_rows(ingestion, &name, &contents)?;
-                state.load(&table, rows, &contents, &mut changed);
+                state.load(&table, rows, &contents, &mut of_table);
                 (state.changed_at, state.changed_by) = (Utc::now(), actor.clone());
             }
-            changes.tables.insert(name, changed);
+            changes.tables.insert(name, of_table);
         }
         Ok(())
     }

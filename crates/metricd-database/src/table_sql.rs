@@ -1,0 +1,182 @@
+//! The statements that create and change a table that files are loaded into.
+
+use std::fmt::Write;
+
+use crate::{quote_identifier, quote_literal};
+
+/// A table, as the statements name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableSql<'a> {
+    /// The schema.
+    pub schema: &'a str,
+    /// The name, of at most 54 bytes: the names of constraints and indexes are longer.
+    pub name: &'a str,
+    /// The columns, in their order.
+    pub columns: &'a [ColumnSql<'a>],
+    /// The names of the columns that identify a row.
+    pub key: &'a [&'a str],
+    /// The column with the date or timestamp of each row.
+    pub time_column: Option<&'a str>,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnSql<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The type, as SQL writes it.
+    pub data_type: &'a str,
+    /// Whether every row has a value.
+    pub is_required: bool,
+    /// The comment of the column.
+    pub comment: Option<String>,
+}
+
+impl TableSql<'_> {
+    /// The schema and the name, quoted.
+    #[must_use]
+    pub fn relation(&self) -> String {
+        format!("{}.{}", quote_identifier(self.schema), quote_identifier(self.name))
+    }
+
+    /// The names of the columns, quoted and separated by commas.
+    #[must_use]
+    pub fn column_list(&self) -> String {
+        list(self.columns.iter().map(|column| column.name))
+    }
+
+    /// The names of the columns of the key, quoted and separated by commas.
+    #[must_use]
+    pub fn key_list(&self) -> String {
+        list(self.key.iter().copied())
+    }
+
+    /// Creates the table, without its constraints.
+    #[must_use]
+    pub fn create(&self) -> String {
+        let column = |column: &ColumnSql<'_>| format!("{} {}", quote_identifier(column.name), column.data_type);
+        let columns: Vec<_> = self.columns.iter().map(column).collect();
+        format!("CREATE TABLE {} ({})", self.relation(), columns.join(", "))
+    }
+
+    /// Gives the table, as it was `before`, its columns and types, and removes the constraints that no longer hold. Rows
+    /// can be loaded afterwards. Empty if there is nothing to do.
+    #[must_use]
+    pub fn widen(&self, before: &TableSql<'_>) -> Vec<String> {
+        let relation = self.relation();
+        let mut statements = Vec::new();
+        if before.key != self.key && !before.key.is_empty() {
+            statements.push(format!("ALTER TABLE {relation} DROP CONSTRAINT {}", self.constraint("key")));
+        }
+        if before.time_column != self.time_column && before.time_column.is_some() {
+            let index = format!("{}.{}", quote_identifier(self.schema), self.constraint("time_idx"));
+            statements.push(format!("DROP INDEX {index}"));
+        }
+        for column in self.columns {
+            let name = quote_identifier(column.name);
+            let Some(stored) = before.columns.iter().find(|stored| stored.name == column.name) else {
+                statements.push(format!("ALTER TABLE {relation} ADD COLUMN {name} {}", column.data_type));
+                continue;
+            };
+            if stored.data_type != column.data_type {
+                statements.push(format!("ALTER TABLE {relation} ALTER COLUMN {name} TYPE {}", column.data_type));
+            }
+            if stored.is_required && !column.is_required {
+                statements.push(format!("ALTER TABLE {relation} ALTER COLUMN {name} DROP NOT NULL"));
+            }
+        }
+        statements
+    }
+
+    /// Gives the table, as it was `before`, its constraints, its index and its comments. `None` for a new table.
+    #[must_use]
+    pub fn constrain(&self, before: Option<&TableSql<'_>>) -> Vec<String> {
+        let relation = self.relation();
+        let mut statements = Vec::new();
+        for column in self.columns {
+            let name = quote_identifier(column.name);
+            let stored = before.and_then(|before| before.columns.iter().find(|stored| stored.name == column.name));
+            if column.is_required && !stored.is_some_and(|stored| stored.is_required) {
+                statements.push(format!("ALTER TABLE {relation} ALTER COLUMN {name} SET NOT NULL"));
+            }
+            if column.comment.as_ref() != stored.and_then(|stored| stored.comment.as_ref()) {
+                let comment = column.comment.as_deref().map_or_else(|| "NULL".to_owned(), quote_literal);
+                statements.push(format!("COMMENT ON COLUMN {relation}.{name} IS {comment}"));
+            }
+        }
+        if !self.key.is_empty() && before.is_none_or(|before| before.key != self.key) {
+            let (name, key) = (self.constraint("key"), self.key_list());
+            statements.push(format!("ALTER TABLE {relation} ADD CONSTRAINT {name} PRIMARY KEY ({key})"));
+        }
+        if let Some(column) = self.time_column
+            && before.is_none_or(|before| before.time_column != self.time_column)
+        {
+            let (name, column) = (self.constraint("time_idx"), quote_identifier(column));
+            statements.push(format!("CREATE INDEX {name} ON {relation} ({column})"));
+        }
+        statements
+    }
+
+    /// The quoted name of a constraint or an index.
+    fn constraint(&self, suffix: &str) -> String {
+        quote_identifier(&format!("{}_{suffix}", self.name))
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut list = String::new();
+    for name in names {
+        let separator = if list.is_empty() { "" } else { ", " };
+        let _ = write!(list, "{separator}{}", quote_identifier(name));
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column<'a>(name: &'a str, data_type: &'a str) -> ColumnSql<'a> {
+        ColumnSql { name, data_type, is_required: false, comment: None }
+    }
+
+    #[test]
+    fn a_new_table_gets_its_constraints_after_its_rows() {
+        let id = ColumnSql { is_required: true, comment: Some("It's".to_owned()), ..column("id", "text") };
+        let columns = [id, column("order", "date")];
+        let table = TableSql {
+            schema: "warehouse",
+            name: "sales",
+            columns: &columns,
+            key: &["id"],
+            time_column: Some("order"),
+        };
+        assert_eq!(table.create(), r#"CREATE TABLE "warehouse"."sales" ("id" text, "order" date)"#);
+        let expected = [
+            r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" SET NOT NULL"#,
+            r#"COMMENT ON COLUMN "warehouse"."sales"."id" IS 'It''s'"#,
+            r#"ALTER TABLE "warehouse"."sales" ADD CONSTRAINT "sales_key" PRIMARY KEY ("id")"#,
+            r#"CREATE INDEX "sales_time_idx" ON "warehouse"."sales" ("order")"#,
+        ];
+        assert_eq!(table.constrain(None), expected);
+        assert_eq!(table.constrain(Some(&table)), Vec::<String>::new());
+        assert_eq!(table.widen(&table), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_stored_table_is_changed_where_it_differs() {
+        let before = [ColumnSql { is_required: true, ..column("id", "bigint") }];
+        let before = TableSql { schema: "warehouse", name: "sales", columns: &before, key: &["id"], time_column: None };
+        let after = [column("id", "numeric"), column("day", "date")];
+        let after =
+            TableSql { schema: "warehouse", name: "sales", columns: &after, key: &[], time_column: Some("day") };
+        let expected = [
+            r#"ALTER TABLE "warehouse"."sales" DROP CONSTRAINT "sales_key""#,
+            r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" TYPE numeric"#,
+            r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" DROP NOT NULL"#,
+            r#"ALTER TABLE "warehouse"."sales" ADD COLUMN "day" date"#,
+        ];
+        assert_eq!(after.widen(&before), expected);
+        assert_eq!(after.constrain(Some(&before)), [r#"CREATE INDEX "sales_time_idx" ON "warehouse"."sales" ("day")"#]);
+    }
+}

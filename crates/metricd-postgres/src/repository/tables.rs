@@ -1,0 +1,263 @@
+//! Tables that files are loaded into: their definitions in the catalog, and the tables themselves.
+
+mod copy;
+mod load;
+mod sql;
+mod staged;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::Text;
+use diesel::{PgConnection, QueryableByName, sql_query};
+use metricd_domain::{Actor, ChangeAction, Load, MetricId, TABLE_SCHEMA, Table, TableName};
+use metricd_repository::{
+    Changes, ContentDigest, ExistingTable, Ingestion, LoadedContent, RepositoryError, StoredTable, TableChanges,
+    TableUpdate, TableVersion,
+};
+use serde_json::Value;
+
+use self::load::Loaded;
+use self::sql::TableText;
+use super::error::{corrupt, failed};
+use super::ingest::LOCK;
+use super::rows::claimed_actor;
+use crate::schema::catalog::{table_loads, table_versions, tables};
+
+type TableRow = (Value, i32, DateTime<Utc>, Value);
+
+fn parse<T: serde::de::DeserializeOwned>(document: Value) -> Result<T, RepositoryError> {
+    serde_json::from_value(document).map_err(corrupt)
+}
+
+fn version_of(version: i32) -> Result<u32, RepositoryError> {
+    u32::try_from(version).map_err(corrupt)
+}
+
+fn stored((definition, version, changed_at, changed_by): TableRow) -> Result<StoredTable, RepositoryError> {
+    Ok(StoredTable::new(parse(definition)?, version_of(version)?, changed_at, parse(changed_by)?))
+}
+
+pub(super) fn list(connection: &mut PgConnection) -> Result<Vec<StoredTable>, RepositoryError> {
+    let rows: Vec<TableRow> = tables::table
+        .filter(tables::deleted_at.is_null())
+        .order(tables::table_name)
+        .select((tables::definition, tables::version, tables::changed_at, tables::changed_by))
+        .load(connection)
+        .map_err(failed)?;
+    rows.into_iter().map(stored).collect()
+}
+
+pub(super) fn get(connection: &mut PgConnection, name: &TableName) -> Result<StoredTable, RepositoryError> {
+    let row: Option<TableRow> = tables::table
+        .filter(tables::table_name.eq(name.as_str()).and(tables::deleted_at.is_null()))
+        .select((tables::definition, tables::version, tables::changed_at, tables::changed_by))
+        .first(connection)
+        .optional()
+        .map_err(failed)?;
+    stored(row.ok_or_else(|| RepositoryError::TableNotFound(name.clone()))?)
+}
+
+pub(super) fn list_versions(
+    connection: &mut PgConnection,
+    name: &TableName,
+) -> Result<Vec<TableVersion>, RepositoryError> {
+    type VersionRow = (i32, String, Value, DateTime<Utc>, Value);
+    let rows: Vec<VersionRow> = table_versions::table
+        .filter(table_versions::table_name.eq(name.as_str()))
+        .order(table_versions::version.desc())
+        .select((
+            table_versions::version,
+            table_versions::action,
+            table_versions::definition,
+            table_versions::changed_at,
+            table_versions::changed_by,
+        ))
+        .load(connection)
+        .map_err(failed)?;
+    if rows.is_empty() {
+        return Err(RepositoryError::TableNotFound(name.clone()));
+    }
+    let version = |(version, action, definition, changed_at, changed_by): VersionRow| {
+        let action: ChangeAction = parse(Value::String(action))?;
+        Ok(TableVersion::new(version_of(version)?, action, parse(definition)?, changed_at, parse(changed_by)?))
+    };
+    rows.into_iter().map(version).collect()
+}
+
+#[derive(QueryableByName)]
+struct Reader {
+    #[diesel(sql_type = Text)]
+    metric_id: String,
+}
+
+const READERS: &str = "
+    SELECT metric_id FROM catalog.metrics
+    WHERE deleted_at IS NULL AND contract -> 'tables' @> jsonb_build_array(jsonb_build_object('schema', $1, 'name', $2))
+    ORDER BY metric_id";
+
+/// Drops the table. Waits for an ingestion that runs, as long as a statement may wait for a lock.
+pub(super) fn delete(connection: &mut PgConnection, name: &TableName, actor: &Actor) -> Result<(), RepositoryError> {
+    connection
+        .transaction(|connection| {
+            connection.batch_execute(LOCK).map_err(failed)?;
+            let table = get(connection, name).map_err(DeleteError)?.table;
+            let readers: Vec<Reader> = sql_query(READERS)
+                .bind::<Text, _>(TABLE_SCHEMA)
+                .bind::<Text, _>(name.as_str())
+                .load(connection)
+                .map_err(failed)?;
+            if !readers.is_empty() {
+                let readers = readers.into_iter().map(|reader| MetricId::parse(reader.metric_id).map_err(corrupt));
+                let readers = readers.collect::<Result<_, _>>()?;
+                return Err(DeleteError(RepositoryError::TableInUse { name: name.clone(), readers }));
+            }
+            let drop = format!("DROP TABLE {}", TableText::of(&table).sql().relation());
+            connection.batch_execute(&drop).map_err(|error| match &error {
+                // 2BP01, for which Diesel has no kind: the statement itself cannot be wrong.
+                Error::DatabaseError(DatabaseErrorKind::Unknown, info)
+                    if info.hint().is_some() && info.details().is_some() =>
+                {
+                    RepositoryError::TableReferenced(name.clone())
+                }
+                _ => failed(error),
+            })?;
+            diesel::delete(table_loads::table.filter(table_loads::table_name.eq(name.as_str())))
+                .execute(connection)
+                .map_err(failed)?;
+            diesel::update(tables::table.filter(tables::table_name.eq(name.as_str())))
+                .set((tables::deleted_at.eq(diesel::dsl::now), tables::changed_by.eq(claimed_actor(actor)?)))
+                .execute(connection)
+                .map_err(failed)?;
+            Ok(())
+        })
+        .map_err(|DeleteError(error)| error)
+}
+
+/// Why a deletion is rolled back.
+struct DeleteError(RepositoryError);
+
+impl From<RepositoryError> for DeleteError {
+    fn from(error: RepositoryError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<Error> for DeleteError {
+    fn from(error: Error) -> Self {
+        Self(failed(error))
+    }
+}
+
+#[derive(QueryableByName)]
+struct Relation {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// The names in the schema that a table could not have, although no ingestion made them: those of relations and types.
+const OTHER_RELATIONS: &str = "
+    SELECT t.typname::text AS name FROM pg_catalog.pg_type t
+    JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+    WHERE n.nspname = $1
+    UNION
+    SELECT c.relname::text FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1";
+
+/// All tables that ingestions made, and the names of the other relations.
+pub(super) fn existing(
+    connection: &mut PgConnection,
+) -> Result<(BTreeMap<TableName, ExistingTable>, BTreeSet<String>), RepositoryError> {
+    let mut existing = BTreeMap::new();
+    for stored in list(connection)? {
+        existing.insert(stored.table.name().clone(), ExistingTable::new(stored.table));
+    }
+    let loads: Vec<(String, Vec<u8>, i64)> = table_loads::table
+        .order(table_loads::position)
+        .select((table_loads::table_name, table_loads::digest, table_loads::row_count))
+        .load(connection)
+        .map_err(failed)?;
+    for (name, digest, row_count) in loads {
+        let name = TableName::parse(name).map_err(corrupt)?;
+        let digest = ContentDigest(digest.try_into().map_err(|_| corrupt("a digest"))?);
+        if let Some(table) = existing.get_mut(&name) {
+            table.loads.push(LoadedContent { digest, row_count: row_count.try_into().map_err(corrupt)? });
+        }
+    }
+    let relations: Vec<Relation> =
+        sql_query(OTHER_RELATIONS).bind::<Text, _>(TABLE_SCHEMA).load(connection).map_err(failed)?;
+    let is_other = |name: &String| !existing.keys().any(|known| known.as_str() == name);
+    let others = relations.into_iter().map(|relation| relation.name).filter(is_other).collect();
+    Ok((existing, others))
+}
+
+/// Creates, changes and loads the tables.
+pub(super) fn store(
+    connection: &mut PgConnection,
+    updates: Vec<TableUpdate>,
+    existing: &BTreeMap<TableName, ExistingTable>,
+    ingestion: &mut dyn Ingestion,
+    changes: &mut Changes,
+) -> Result<(), RepositoryError> {
+    let actor = ingestion.actor();
+    for update in updates {
+        let name = update.table.name().clone();
+        let before = existing.get(&name).map(|existing| &existing.table);
+        let mut of_table = TableChanges::default();
+        (of_table.is_new, of_table.is_changed) =
+            (before.is_none(), before.is_some_and(|before| *before != update.table));
+        if of_table.is_new || of_table.is_changed || !update.contents.is_empty() {
+            let loaded = load::load(connection, &update, before, ingestion, &mut of_table)?;
+            record(connection, &update, before, &loaded, &actor)?;
+        }
+        changes.tables.insert(name, of_table);
+    }
+    Ok(())
+}
+
+/// Records the definition of a table and the contents that were loaded.
+fn record(
+    connection: &mut PgConnection,
+    update: &TableUpdate,
+    before: Option<&Table>,
+    loaded: &Loaded,
+    actor: &Actor,
+) -> Result<(), RepositoryError> {
+    let name = update.table.name().as_str();
+    let definition = serde_json::to_value(&update.table).map_err(corrupt)?;
+    let actor = claimed_actor(actor)?;
+    diesel::insert_into(tables::table)
+        .values((tables::table_name.eq(name), tables::definition.eq(&definition), tables::changed_by.eq(&actor)))
+        .on_conflict(tables::table_name)
+        .do_update()
+        .set((
+            tables::definition.eq(&definition),
+            tables::changed_by.eq(&actor),
+            tables::deleted_at.eq(None::<DateTime<Utc>>),
+        ))
+        .execute(connection)
+        .map_err(failed)?;
+    let is_changed = before.is_some_and(|before| *before != update.table);
+    let replaces = matches!(update.table.load(), Load::Replace | Load::Upsert) && !update.contents.is_empty();
+    if is_changed && update.table.load() != Load::Append || replaces {
+        diesel::delete(table_loads::table.filter(table_loads::table_name.eq(name)))
+            .execute(connection)
+            .map_err(failed)?;
+    }
+    for (content, row_count) in update.contents.iter().zip(&loaded.row_counts) {
+        let row_count = i64::try_from(*row_count).map_err(corrupt)?;
+        diesel::insert_into(table_loads::table)
+            .values((
+                table_loads::table_name.eq(name),
+                table_loads::digest.eq(content.0.as_slice()),
+                table_loads::row_count.eq(row_count),
+            ))
+            .execute(connection)
+            .map_err(failed)?;
+    }
+    Ok(())
+}
