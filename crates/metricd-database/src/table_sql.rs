@@ -5,16 +5,16 @@ use std::fmt::Write;
 use crate::{quote_identifier, quote_literal};
 
 /// A table, as the statements name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSql<'a> {
     /// The schema.
     pub schema: &'a str,
     /// The name, of at most 54 bytes: the names of constraints and indexes are longer.
     pub name: &'a str,
     /// The columns, in their order.
-    pub columns: &'a [ColumnSql<'a>],
+    pub columns: Vec<ColumnSql<'a>>,
     /// The names of the columns that identify a row.
-    pub key: &'a [&'a str],
+    pub key: Vec<&'a str>,
     /// The column with the date or timestamp of each row.
     pub time_column: Option<&'a str>,
 }
@@ -72,7 +72,7 @@ impl TableSql<'_> {
             let index = format!("{}.{}", quote_identifier(self.schema), self.constraint("time_idx"));
             statements.push(format!("DROP INDEX {index}"));
         }
-        for column in self.columns {
+        for column in &self.columns {
             let name = quote_identifier(column.name);
             let Some(stored) = before.columns.iter().find(|stored| stored.name == column.name) else {
                 statements.push(format!("ALTER TABLE {relation} ADD COLUMN {name} {}", column.data_type));
@@ -93,7 +93,7 @@ impl TableSql<'_> {
     pub fn constrain(&self, before: Option<&TableSql<'_>>) -> Vec<String> {
         let relation = self.relation();
         let mut statements = Vec::new();
-        for column in self.columns {
+        for column in &self.columns {
             let name = quote_identifier(column.name);
             let stored = before.and_then(|before| before.columns.iter().find(|stored| stored.name == column.name));
             if column.is_required && !stored.is_some_and(|stored| stored.is_required) {
@@ -143,14 +143,9 @@ mod tests {
     #[test]
     fn a_new_table_gets_its_constraints_after_its_rows() {
         let id = ColumnSql { is_required: true, comment: Some("It's".to_owned()), ..column("id", "text") };
-        let columns = [id, column("order", "date")];
-        let table = TableSql {
-            schema: "warehouse",
-            name: "sales",
-            columns: &columns,
-            key: &["id"],
-            time_column: Some("order"),
-        };
+        let columns = vec![id, column("order", "date")];
+        let table =
+            TableSql { schema: "warehouse", name: "sales", columns, key: vec!["id"], time_column: Some("order") };
         assert_eq!(table.create(), r#"CREATE TABLE "warehouse"."sales" ("id" text, "order" date)"#);
         let expected = [
             r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" SET NOT NULL"#,
@@ -165,11 +160,10 @@ mod tests {
 
     #[test]
     fn a_stored_table_is_changed_where_it_differs() {
-        let before = [ColumnSql { is_required: true, ..column("id", "bigint") }];
-        let before = TableSql { schema: "warehouse", name: "sales", columns: &before, key: &["id"], time_column: None };
-        let after = [column("id", "numeric"), column("day", "date")];
-        let after =
-            TableSql { schema: "warehouse", name: "sales", columns: &after, key: &[], time_column: Some("day") };
+        let columns = vec![ColumnSql { is_required: true, ..column("id", "bigint") }];
+        let before = TableSql { schema: "warehouse", name: "sales", columns, key: vec!["id"], time_column: None };
+        let columns = vec![column("id", "numeric"), column("day", "date")];
+        let after = TableSql { schema: "warehouse", name: "sales", columns, key: Vec::new(), time_column: Some("day") };
         let expected = [
             r#"ALTER TABLE "warehouse"."sales" DROP CONSTRAINT "sales_key""#,
             r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" TYPE numeric"#,

@@ -122,7 +122,7 @@ pub use permit::Permit;
 pub use position::Position;
 pub use relation::Relation;
 pub use replicas::{ChosenServer, InvalidLogPosition, LogPosition, Replicas};
-pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver};
+pub use resolver::{PendingTable, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver};
 pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun};
 pub use snapshot::SnapshotToken;
 pub use snapshot_scope::{RemoteRelations, SnapshotScope};

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use metricd_domain::{ContractColumn, ContractTable};
+use metricd_domain::{ContractColumn, ContractTable, Table};
 
 use crate::{Allowed, QueryTree};
 use metricd_database::Outage;
@@ -137,6 +138,15 @@ pub enum ResolveError {
     Unavailable(Outage),
 }
 
+/// A table as it will be when SQL that is validated now is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingTable {
+    /// The table as it is stored. `None` if it is new.
+    pub before: Option<Table>,
+    /// The table as it will be.
+    pub after: Table,
+}
+
 /// Has PostgreSQL resolve statements.
 ///
 /// Dropping a future abandons the statement, but PostgreSQL may continue to work on it for a while.
@@ -156,4 +166,8 @@ pub trait Resolver: Debug + Send + Sync {
     ///
     /// [`ResolveError`] if PostgreSQL refuses the statement, does not respond, or is unavailable.
     async fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError>;
+
+    /// A resolver for a database that has these tables as they will be. It makes them for each statement, and leaves
+    /// nothing of them in the database. Meanwhile, a table that is stored cannot be read.
+    fn with_tables(self: Arc<Self>, tables: Vec<PendingTable>) -> Arc<dyn Resolver>;
 }

@@ -17,7 +17,7 @@ use self::resolved::{check_resolution, check_special_dates};
 use crate::arguments::numbered;
 use crate::guard::uses;
 use crate::position::position_of;
-use crate::resolver::{Resolution, Resolvable, ResolveError, Resolver};
+use crate::resolver::{PendingTable, Resolution, Resolvable, ResolveError, Resolver};
 use crate::rewritten_sql::RewrittenSql;
 use crate::special_date::may_have_special_date;
 use crate::{Allowed, Finding, FindingCode, Guard, Position, Statement};
@@ -94,6 +94,12 @@ impl SqlValidator {
     pub fn with_types(self, added_types: &BTreeSet<String>) -> Self {
         let allowed = Allowed { added_types: added_types.clone(), ..self.guard.allowed().clone() };
         Self { guard: Guard::new(allowed), ..self }
+    }
+
+    /// Validates SQL for a database that has these tables as they will be.
+    #[must_use]
+    pub fn with_tables(&self, tables: Vec<PendingTable>) -> Self {
+        Self { guard: self.guard.clone(), resolver: Arc::clone(&self.resolver).with_tables(tables) }
     }
 
     /// Checks the text of the SQL, without PostgreSQL.

@@ -9,14 +9,15 @@ mod printed_tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use metricd_connection::LatestTimeline;
-use metricd_database::{DataSchemas, DatabaseUrl, Fault, Outage, Trouble, fault_of};
-use metricd_domain::{ContractColumn, ContractTable, TimeZone};
+use metricd_database::{ColumnSql, DataSchemas, DatabaseUrl, Fault, Outage, TableSql, Trouble, fault_of};
+use metricd_domain::{ContractColumn, ContractTable, TABLE_SCHEMA, Table, TimeZone};
 use metricd_execution::{
-    Allowed, AllowedSchema, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver,
+    Allowed, AllowedSchema, PendingTable, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction,
+    ResolvedType, Resolver,
 };
 use serde::Deserialize;
 use tokio_postgres::error::{DbError, ErrorPosition};
@@ -67,6 +68,8 @@ pub struct PgResolver {
     role: Role,
     /// The sessions of the owner are with the primary of this timeline.
     timeline: LatestTimeline,
+    /// The statements that make the tables which are not stored yet, for the transaction of each statement.
+    pending_tables: Vec<String>,
     /// The idle connections: at most as many as were ever in use at once.
     idle: Mutex<Vec<ResolverSession>>,
 }
@@ -107,7 +110,7 @@ impl PgResolver {
     #[must_use]
     pub fn new(owner: &DatabaseUrl, schemas: &DataSchemas) -> Self {
         let (url, schemas, timeline) = (owner.clone(), schemas.clone(), LatestTimeline::default());
-        Self { url, schemas, role: Role::Owner, timeline, idle: Mutex::default() }
+        Self { url, schemas, role: Role::Owner, timeline, pending_tables: Vec::new(), idle: Mutex::default() }
     }
 
     /// A resolver as the reader role, for a database in which metricd has no other role, or which is a standby. Its URL
@@ -142,7 +145,7 @@ impl PgResolver {
                 Some(session) if self.timeline.accepts(session.client.timeline) => session,
                 _ => ResolverSession::open(self).await?,
             };
-            let (mut session, answer) = match session.begin(&self.schemas).await {
+            let (mut session, answer) = match session.begin(&self.schemas, &self.pending_tables).await {
                 Ok(()) => operation(session).await,
                 Err(error) => (session, Err(error)),
             };
@@ -181,12 +184,21 @@ impl ResolverSession {
         Ok(Self { client, resolved_query: None, trees })
     }
 
-    async fn begin(&mut self, schemas: &DataSchemas) -> Result<(), ResolveError> {
+    async fn begin(&mut self, schemas: &DataSchemas, pending_tables: &[String]) -> Result<(), ResolveError> {
         let limits =
             format!("SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
         let search_path = schemas.search_path();
         let begin = format!("BEGIN; {limits}; SET LOCAL search_path = {search_path}; {SETTINGS}");
-        self.client.batch_execute(&begin).await.map_err(refused)
+        self.client.batch_execute(&begin).await.map_err(refused)?;
+        if pending_tables.is_empty() {
+            return Ok(());
+        }
+        // A statement of metricd itself: whatever it fails of, the SQL is not at fault.
+        let make = pending_tables.join("; ");
+        self.client.batch_execute(&make).await.map_err(|error| match refused(error) {
+            ResolveError::Refused { message, .. } => unavailable(message),
+            error => error,
+        })
     }
 
     /// The columns of the statement, and the types of its parameters.
@@ -309,6 +321,39 @@ impl Resolver for PgResolver {
             (session, answer)
         };
         self.in_transaction(operation).await
+    }
+
+    /// Two statements at once wait for each other, as both make the same tables.
+    fn with_tables(self: Arc<Self>, tables: Vec<PendingTable>) -> Arc<dyn Resolver> {
+        let pending_tables = tables.iter().flat_map(make_statements).collect();
+        let (url, schemas, timeline) = (self.url.clone(), self.schemas.clone(), self.timeline.clone());
+        Arc::new(Self { url, schemas, role: self.role, timeline, pending_tables, idle: Mutex::default() })
+    }
+}
+
+/// The statements that make the table as it will be, without rows and constraints.
+fn make_statements(PendingTable { before, after }: &PendingTable) -> Vec<String> {
+    let after = columns_sql(after);
+    match before {
+        Some(before) => after.widen(&columns_sql(before)),
+        None => vec![after.create()],
+    }
+}
+
+/// The table without what does not affect how SQL is resolved.
+fn columns_sql(table: &Table) -> TableSql<'_> {
+    let columns = table.columns().iter().map(|column| ColumnSql {
+        name: column.name.as_str(),
+        data_type: column.data_type.name(),
+        is_required: false,
+        comment: None,
+    });
+    TableSql {
+        schema: TABLE_SCHEMA,
+        name: table.name().as_str(),
+        columns: columns.collect(),
+        key: Vec::new(),
+        time_column: None,
     }
 }
 
@@ -474,6 +519,10 @@ fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
 
 #[expect(clippy::needless_pass_by_value, reason = "taken as `map_err` gives it")]
 fn unexpected(error: serde_json::Error) -> ResolveError {
-    let message = format!("PostgreSQL's answer is not as expected: {error}");
+    unavailable(format!("PostgreSQL's answer is not as expected: {error}"))
+}
+
+/// The error for a fault of metricd itself.
+fn unavailable(message: String) -> ResolveError {
     ResolveError::Unavailable(Outage { fault: Fault::Unavailable(Trouble::Internal), message })
 }

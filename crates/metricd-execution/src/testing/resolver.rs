@@ -1,11 +1,11 @@
 //! A scripted resolver.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::{Allowed, Resolution, Resolvable, ResolveError, Resolver};
+use crate::{Allowed, PendingTable, Resolution, Resolvable, ResolveError, Resolver};
 use metricd_database::Outage;
 
 /// The response of the resolver to one text.
@@ -75,5 +75,10 @@ impl Resolver for ScriptedResolver {
     async fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
         let parameter_types = vec!["text".to_owned(); statement.parameter_count()];
         Ok(self.resolve_text(&statement.text)?.unwrap_or(Resolution { parameter_types, ..Resolution::default() }))
+    }
+
+    /// The script knows no tables.
+    fn with_tables(self: Arc<Self>, _tables: Vec<PendingTable>) -> Arc<dyn Resolver> {
+        self
     }
 }

@@ -21,7 +21,7 @@ use metricd_repository::{
 use serde_json::Value;
 
 use self::load::Loaded;
-use self::sql::TableText;
+use self::sql::table_sql;
 use super::error::{corrupt, failed};
 use super::ingest::LOCK;
 use super::rows::claimed_actor;
@@ -115,7 +115,7 @@ pub(super) fn delete(connection: &mut PgConnection, name: &TableName, actor: &Ac
                 let readers = readers.collect::<Result<_, _>>()?;
                 return Err(DeleteError(RepositoryError::TableInUse { name: name.clone(), readers }));
             }
-            let drop = format!("DROP TABLE {}", TableText::of(&table).sql().relation());
+            let drop = format!("DROP TABLE {}", table_sql(&table).relation());
             connection.batch_execute(&drop).map_err(|error| match &error {
                 // 2BP01, for which Diesel has no kind: the statement itself cannot be wrong.
                 Error::DatabaseError(DatabaseErrorKind::Unknown, info)

@@ -5,11 +5,12 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::Bool;
 use diesel::{PgConnection, sql_query};
+use metricd_database::TableSql;
 use metricd_domain::{Load, Table};
 use metricd_repository::{Ingestion, RepositoryError, RowForm, TableChanges, TableUpdate};
 
 use super::copy::copy;
-use super::sql::TableText;
+use super::sql::table_sql;
 use super::staged;
 use crate::repository::error::failed;
 
@@ -33,28 +34,27 @@ pub(super) fn load(
     ingestion: &mut dyn Ingestion,
     changes: &mut TableChanges,
 ) -> Result<Loaded, RepositoryError> {
-    let text = TableText::of(&update.table);
-    let before = before.map(TableText::of);
-    let before_sql = before.as_ref().map(TableText::sql);
-    let definition = match &before_sql {
-        Some(before) => text.sql().widen(before),
-        None => vec![text.sql().create()],
+    let sql = table_sql(&update.table);
+    let before = before.map(table_sql);
+    let definition = match &before {
+        Some(before) => sql.widen(before),
+        None => vec![sql.create()],
     };
     for statement in definition {
         connection.batch_execute(&statement).map_err(failed)?;
     }
-    let constraints = text.sql().constrain(before_sql.as_ref());
+    let constraints = sql.constrain(before.as_ref());
     let loaded = if update.contents.is_empty() {
         Loaded { row_counts: Vec::new() }
     } else if before.is_none() && !update.table.key().is_empty() {
-        return load_new_with_key(connection, update, &text, &constraints, ingestion, changes);
-    } else if is_direct(connection, update, before.is_none(), &text)? {
-        load_directly(connection, update, &text, ingestion, changes)?
+        return load_new_with_key(connection, update, &sql, &constraints, ingestion, changes);
+    } else if is_direct(connection, update, before.is_none(), &sql)? {
+        load_directly(connection, update, &sql, ingestion, changes)?
     } else {
-        staged::load(connection, update, &text, ingestion, changes)?
+        staged::load(connection, update, &sql, ingestion, changes)?
     };
     constrain(connection, &update.table, &constraints)?;
-    analyze(connection, &text, changes)?;
+    analyze(connection, &sql, changes)?;
     Ok(loaded)
 }
 
@@ -63,7 +63,7 @@ fn is_direct(
     connection: &mut PgConnection,
     update: &TableUpdate,
     is_new: bool,
-    text: &TableText<'_>,
+    sql: &TableSql<'_>,
 ) -> Result<bool, RepositoryError> {
     if is_new || !update.table.key().is_empty() {
         return Ok(is_new);
@@ -71,7 +71,7 @@ fn is_direct(
     match update.table.load() {
         Load::Append | Load::Replace => Ok(true),
         Load::Multiset | Load::Upsert => {
-            let is_empty = format!("SELECT NOT EXISTS (SELECT FROM {}) AS answer", text.sql().relation());
+            let is_empty = format!("SELECT NOT EXISTS (SELECT FROM {}) AS answer", sql.relation());
             sql_query(is_empty).get_result::<Answer>(connection).map(|answer| answer.answer).map_err(failed)
         }
     }
@@ -80,17 +80,17 @@ fn is_direct(
 fn load_directly(
     connection: &mut PgConnection,
     update: &TableUpdate,
-    text: &TableText<'_>,
+    sql: &TableSql<'_>,
     ingestion: &mut dyn Ingestion,
     changes: &mut TableChanges,
 ) -> Result<Loaded, RepositoryError> {
-    let relation = text.sql().relation();
+    let relation = sql.relation();
     if update.table.load() == Load::Replace && !changes.is_new {
         // Not TRUNCATE: transactions with an older snapshot would find the table empty.
         let removed = sql_query(format!("DELETE FROM {relation}")).execute(connection).map_err(failed)?;
         changes.rows.removed = removed as u64;
     }
-    let target = format!("{relation} ({})", text.sql().column_list());
+    let target = format!("{relation} ({})", sql.column_list());
     let mut row_counts = Vec::new();
     for content in 0..update.contents.len() {
         row_counts.push(copy(connection, &target, ingestion, (update.table.name(), content, RowForm::Values))?);
@@ -104,27 +104,27 @@ fn load_directly(
 fn load_new_with_key(
     connection: &mut PgConnection,
     update: &TableUpdate,
-    text: &TableText<'_>,
+    sql: &TableSql<'_>,
     constraints: &[String],
     ingestion: &mut dyn Ingestion,
     changes: &mut TableChanges,
 ) -> Result<Loaded, RepositoryError> {
-    let mut loaded = load_directly(connection, update, text, ingestion, changes)?;
+    let mut loaded = load_directly(connection, update, sql, ingestion, changes)?;
     let constrained = connection
         .transaction(|connection| constraints.iter().try_for_each(|statement| connection.batch_execute(statement)));
     match constrained {
         Ok(()) => {}
         Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
-            let relation = text.sql().relation();
+            let relation = sql.relation();
             // Nobody else sees the new table yet.
             connection.batch_execute(&format!("TRUNCATE {relation}")).map_err(failed)?;
             changes.rows.added = 0;
-            loaded = staged::load(connection, update, text, ingestion, changes)?;
+            loaded = staged::load(connection, update, sql, ingestion, changes)?;
             constrain(connection, &update.table, constraints)?;
         }
         Err(error) => return Err(failed(error)),
     }
-    analyze(connection, text, changes)?;
+    analyze(connection, sql, changes)?;
     Ok(loaded)
 }
 
@@ -147,10 +147,10 @@ fn constrain(connection: &mut PgConnection, table: &Table, constraints: &[String
 }
 
 /// Gives the planner the statistics of the rows, by which the cost of metrics is judged.
-fn analyze(connection: &mut PgConnection, text: &TableText<'_>, changes: &TableChanges) -> Result<(), RepositoryError> {
+fn analyze(connection: &mut PgConnection, sql: &TableSql<'_>, changes: &TableChanges) -> Result<(), RepositoryError> {
     let rows = changes.rows;
     if rows.added + rows.changed + rows.removed == 0 {
         return Ok(());
     }
-    connection.batch_execute(&format!("ANALYZE {}", text.sql().relation())).map_err(failed)
+    connection.batch_execute(&format!("ANALYZE {}", sql.relation())).map_err(failed)
 }

@@ -12,7 +12,6 @@ use metricd_repository::{
 
 use super::copy::copy;
 use super::load::Loaded;
-use super::sql::TableText;
 use crate::repository::error::{corrupt, failed};
 
 const STAGE: &str = "pg_temp.staged_rows";
@@ -45,17 +44,17 @@ struct ContentCount {
 pub(super) fn load(
     connection: &mut PgConnection,
     update: &TableUpdate,
-    text: &TableText<'_>,
+    sql: &TableSql<'_>,
     ingestion: &mut dyn Ingestion,
     changes: &mut TableChanges,
 ) -> Result<Loaded, RepositoryError> {
-    let mut loaded = stage(connection, update, text, ingestion)?;
+    let mut loaded = stage(connection, update, sql, ingestion)?;
     if update.table.load() == Load::Multiset {
-        let added = execute(connection, &add_missing(&update.table, &text.sql()))?;
+        let added = execute(connection, &add_missing(&update.table, sql))?;
         changes.rows.added = added;
         changes.rows.unchanged = loaded.row_counts.iter().sum::<u64>() - added;
     } else {
-        load_by_key(connection, update, text, &mut loaded, changes)?;
+        load_by_key(connection, update, sql, &mut loaded, changes)?;
     }
     connection.batch_execute(&format!("DROP TABLE {STAGE}")).map_err(failed)?;
     Ok(loaded)
@@ -65,10 +64,9 @@ pub(super) fn load(
 fn stage(
     connection: &mut PgConnection,
     update: &TableUpdate,
-    text: &TableText<'_>,
+    sql: &TableSql<'_>,
     ingestion: &mut dyn Ingestion,
 ) -> Result<Loaded, RepositoryError> {
-    let sql = text.sql();
     let column = |column: &ColumnSql<'_>| format!(", {} {}", quote_identifier(column.name), column.data_type);
     let columns: String = sql.columns.iter().map(column).collect();
     let create = format!(
@@ -126,7 +124,7 @@ fn add_missing(table: &Table, sql: &TableSql<'_>) -> String {
     )
 }
 
-/// The values of a row as one text, which differs if a value does.
+/// The values of a row as one sql, which differs if a value does.
 fn row_text(sql: &TableSql<'_>, alias: &str) -> String {
     let value = |column: &ColumnSql<'_>| format!("{alias}.{}::text", quote_identifier(column.name));
     let values: Vec<_> = sql.columns.iter().map(value).collect();
@@ -145,28 +143,28 @@ fn same_key(sql: &TableSql<'_>, one: &str, other: &str) -> String {
 fn load_by_key(
     connection: &mut PgConnection,
     update: &TableUpdate,
-    text: &TableText<'_>,
+    sql: &TableSql<'_>,
     loaded: &mut Loaded,
     changes: &mut TableChanges,
 ) -> Result<(), RepositoryError> {
-    let (sql, load) = (text.sql(), update.table.load());
-    connection.batch_execute(&find_repeated(&sql)).map_err(failed)?;
+    let load = update.table.load();
+    connection.batch_execute(&find_repeated(sql)).map_err(failed)?;
     refuse(connection, REPEATED, KeyConflict::InContents, loaded, changes)?;
     if load == Load::Append {
-        connection.batch_execute(&find_conflicting(&sql)).map_err(failed)?;
+        connection.batch_execute(&find_conflicting(sql)).map_err(failed)?;
         refuse(connection, CONFLICTING, KeyConflict::Stored, loaded, changes)?;
     }
     changes.refused.sort_unstable();
     changes.refused.truncate(MAX_REFUSED_ROWS);
     let staged = loaded.row_counts.iter().sum::<u64>() - changes.rows.repeated;
-    let (relation, same_key) = (sql.relation(), same_key(&sql, "s", "t"));
+    let (relation, same_key) = (sql.relation(), same_key(sql, "s", "t"));
     if load == Load::Replace {
         let remove =
             format!("DELETE FROM {relation} AS t WHERE NOT EXISTS (SELECT FROM {STAGE} AS s WHERE {same_key})");
         changes.rows.removed = execute(connection, &remove)?;
     }
     if load != Load::Append {
-        changes.rows.changed = execute(connection, &replace(&sql))?;
+        changes.rows.changed = execute(connection, &replace(sql))?;
     }
     let names = sql.column_list();
     let add = format!(
