@@ -138,7 +138,7 @@ pub use plain_json::plain_json_error;
 pub use record::{InvalidLabel, InvalidRecordDate, Label, Record, RecordDate};
 pub use report::{
     EntryCounts, FileKind, IngestedFile, IngestionMode, IngestionReport, Location, MAX_LISTED_FINDINGS, Notice,
-    Outcome, RecordCounts, Refusal, Suggestion,
+    Outcome, Refusal, Suggestion,
 };
 pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};
 pub use table::{

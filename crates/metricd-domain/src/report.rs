@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::IngestionId;
+use crate::{ColumnType, IngestionId, Load};
 
 /// The maximum number of refusals, and of notices, that a report lists. Those beyond it are only counted.
 pub const MAX_LISTED_FINDINGS: usize = 1_000;
@@ -43,8 +43,10 @@ pub enum FileKind {
     Definitions,
     /// Queries, in CSV.
     Queries,
-    /// Records, in CSV, as a JSON array of objects, or in NDJSON.
-    Records,
+    /// The rows of a table, in any format.
+    // Reports of earlier releases have the former name.
+    #[serde(alias = "records")]
+    Table,
     /// None of these kinds. The refusals explain why.
     Unknown,
 }
@@ -54,7 +56,7 @@ impl fmt::Display for FileKind {
         formatter.write_str(match self {
             Self::Definitions => "definitions",
             Self::Queries => "queries",
-            Self::Records => "records",
+            Self::Table => "the rows of a table",
             Self::Unknown => "nothing that is known",
         })
     }
@@ -98,26 +100,82 @@ impl EntryCounts {
     }
 }
 
-/// The records, counted by their result. `read` is the sum of the other counts.
+/// The rows of a table, counted by their result. `read` is the sum of the other counts without `removed`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RecordCounts {
-    /// Records in the files.
+pub struct RowCounts {
+    /// Rows in the files.
     pub read: u64,
-    /// Records stored by this ingestion.
+    /// Rows stored by this ingestion.
     pub added: u64,
-    /// Records that were stored before.
+    /// Rows that replace a stored row of the same key with other values.
+    pub changed: u64,
+    /// Rows that were stored before.
     pub unchanged: u64,
-    /// Records that are not stored. The refusals explain why.
+    /// Rows that repeat an earlier row of the same key with the same values.
+    pub repeated: u64,
+    /// Rows that are not stored. The refusals explain why.
     pub refused: u64,
+    /// Stored rows that were removed, because the files do not have them.
+    pub removed: u64,
 }
 
-impl RecordCounts {
-    /// The number of records that were not refused.
+impl RowCounts {
+    /// The number of rows that were not refused.
     #[must_use]
     pub fn accepted(&self) -> u64 {
-        self.added + self.unchanged
+        self.added + self.changed + self.unchanged + self.repeated
     }
+}
+
+/// What an ingestion did to the definition of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TableChange {
+    /// The table is new.
+    Created,
+    /// The table has other columns or another declaration.
+    Changed,
+    /// The table is as it was.
+    Unchanged,
+}
+
+/// A table that an ingestion loaded or declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct IngestedTable {
+    /// The name of the table.
+    pub table: String,
+    /// The names of the files with its rows, as the caller gave them.
+    pub files: Vec<String>,
+    /// What the ingestion did to its definition.
+    pub change: TableChange,
+    /// What changed in the definition of a stored table, for people.
+    pub changes: Vec<String>,
+    /// What loading a file does with the rows that the table has.
+    pub load: Load,
+    /// The columns, in their order.
+    pub columns: Vec<IngestedColumn>,
+    /// The rows, counted by their result.
+    pub rows: RowCounts,
+}
+
+/// A column of a table that an ingestion loaded or declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct IngestedColumn {
+    /// The name of the column.
+    pub name: String,
+    /// The type of the column.
+    #[serde(rename = "type")]
+    pub data_type: ColumnType,
+    /// Why the type was chosen, if the content of a file decided it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// What a person has to decide, if the content of a file leaves it open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<String>,
 }
 
 /// The position of a finding in the files.
@@ -203,8 +261,10 @@ pub struct IngestionReport {
     pub dashboards: EntryCounts,
     /// The layout entries, counted by their result.
     pub layout_entries: EntryCounts,
-    /// The records, counted by their result.
-    pub records: RecordCounts,
+    /// The tables that were loaded or declared, by name.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub tables: Vec<IngestedTable>,
     /// The number of refusals, including those that are not listed.
     pub refusal_count: u64,
     /// The first 1 000 refusals.
@@ -236,7 +296,7 @@ impl IngestionReport {
             metrics: EntryCounts::default(),
             dashboards: EntryCounts::default(),
             layout_entries: EntryCounts::default(),
-            records: RecordCounts::default(),
+            tables: Vec::new(),
             refusal_count: 0,
             refusals: Vec::new(),
             notice_count: 0,
@@ -251,8 +311,9 @@ impl IngestionReport {
     #[must_use]
     pub fn is_refused(&self) -> bool {
         let entries = [self.queries, self.metrics, self.dashboards, self.layout_entries];
-        let accepted = entries.iter().map(EntryCounts::accepted).sum::<u64>() + self.records.accepted();
-        let nothing_accepted = accepted == 0;
+        let is_accepted = |table: &IngestedTable| table.rows.accepted() > 0 || table.rows.read == 0;
+        let nothing_accepted =
+            entries.iter().all(|counts| counts.accepted() == 0) && !self.tables.iter().any(is_accepted);
         self.refusal_count > 0 && (self.mode == IngestionMode::Strict || nothing_accepted)
     }
 }
