@@ -54,6 +54,7 @@
 
 mod buffer;
 mod check;
+mod columns;
 mod csv;
 mod findings;
 mod ingest;
@@ -68,6 +69,7 @@ mod source;
 mod validate;
 
 pub use check::{CheckError, CheckReport, Drift, check_definitions};
+pub use columns::{ColumnChoice, InvalidDateFormat, Padded, RowWriter, TypeChooser};
 pub use ingest::{IngestError, IngestOptions, ingest};
 pub use input::{Input, InputError, Inputs};
 pub use progress::Progress;

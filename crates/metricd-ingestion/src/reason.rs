@@ -96,6 +96,12 @@ reasons! {
     NumberAmbiguous = "number-ambiguous": "a comma in the number separates thousands or is the decimal sign, and no number in the file shows which",
     NumberNotFinite = "number-not-finite": "the value is `NaN` or infinite, not an amount",
     NumberOutOfRange = "number-out-of-range": "the number has more digits than can be stored",
+    BooleanInvalid = "boolean-invalid": "the value is not a boolean",
+    TimestampInvalid = "timestamp-invalid": "the timestamp does not exist, has another notation, or lacks or has an offset",
+    UuidInvalid = "uuid-invalid": "the value is not a UUID",
+    JsonInvalid = "json-invalid": "the value is not a JSON document that can be stored",
+    BytesInvalid = "bytes-invalid": "the value is not bytes in hexadecimal notation",
+    ValueMissing = "value-missing": "a column that every row needs has no value",
     DecimalComma = "decimal-comma": "numbers have a decimal comma, which is read as a point",
     RecordUnread = "record-unread": "no stored query has the id of the records, so no metric shows them",
 }

@@ -176,6 +176,15 @@ impl SourceRow {
         self.cells.is_empty()
     }
 
+    /// The cell at this position.
+    #[must_use]
+    #[inline]
+    pub fn cell(&self, position: usize) -> Option<(CellKind, &str)> {
+        let (end, kind) = *self.cells.get(position)?;
+        let start = position.checked_sub(1).map_or(0, |before| self.cells[before].0);
+        Some((kind, self.text.get(start..end).unwrap_or_default()))
+    }
+
     /// The cells, in the order of the columns.
     pub fn cells(&self) -> impl Iterator<Item = (CellKind, &str)> {
         let mut start = 0;

@@ -1,0 +1,192 @@
+//! Notations of values that are not guessed, because they are ambiguous or need a person's consent.
+
+use super::fits::{
+    CURRENCY, DECIMAL_COMMA, DMY_DASH, DMY_DOT, DMY_SLASH, MDY_DASH, MDY_SLASH, PERCENT, THOUSANDS, TIME_MINUTES,
+    TIME_NONE, TIME_SECONDS, TRAILING_MINUS, YEAR_LONG, YEAR_SHORT, YES_NO, YMD_DOT, YMD_SLASH,
+};
+use super::format::ValueFormat;
+use super::numbers::{leading_digits, with_point};
+
+/// Texts that tools write for no value, in lower case.
+const NULL_SPELLINGS: [&str; 7] = ["null", "na", "n/a", "#n/a", "none", "nan", "-"];
+
+const BOOLEANS: [&str; 8] = ["yes", "no", "y", "n", "t", "f", "on", "off"];
+
+const CURRENCIES: [&str; 9] = ["€", "$", "£", "¥", "EUR", "USD", "GBP", "CHF", "JPY"];
+
+/// Whether tools write the text for no value.
+pub(super) fn is_null_spelling(text: &str) -> bool {
+    text.len() <= 4 && NULL_SPELLINGS.iter().any(|spelling| text.eq_ignore_ascii_case(spelling))
+}
+
+/// Whether the text is a boolean in a declared column only, such as `yes`.
+pub(super) fn is_yes_or_no(text: &str) -> bool {
+    text.len() <= 3 && BOOLEANS.iter().any(|spelling| text.eq_ignore_ascii_case(spelling))
+}
+
+/// The notations that the text may have.
+pub(super) fn of(text: &str, format: &ValueFormat) -> u32 {
+    let dates = of_dates(text);
+    if dates != 0 {
+        return dates;
+    }
+    if is_yes_or_no(text) {
+        return YES_NO;
+    }
+    if let Some(number) = text.strip_suffix('%') {
+        return if is_any_number(number.trim_end()) { PERCENT } else { 0 };
+    }
+    if let Some(number) = text.strip_suffix('-') {
+        return if is_any_number(number) { TRAILING_MINUS } else { 0 };
+    }
+    if is_amount(text) {
+        return CURRENCY;
+    }
+    let comma = if !format.decimal_comma && is_comma_number(text) { DECIMAL_COMMA } else { 0 };
+    let thousands = if is_thousands(text) { THOUSANDS } else { 0 };
+    comma | thousands
+}
+
+fn is_amount(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    CURRENCIES.iter().any(|currency| {
+        let number = unsigned.strip_prefix(currency).or_else(|| unsigned.strip_suffix(currency));
+        number.is_some_and(|number| is_any_number(number.trim()))
+    })
+}
+
+/// Whether the text is a number with digits, points, commas and a sign.
+fn is_any_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    digits.starts_with(|first: char| first.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b','))
+}
+
+/// Whether the text is a number such as `1.234,56` or `12,5`.
+fn is_comma_number(text: &str) -> bool {
+    text.contains([',', '.']) && with_point(text).is_some_and(|number| super::numbers::plain(&number).is_ok())
+}
+
+/// Whether the text is a number such as `1,234.56`.
+fn is_thousands(text: &str) -> bool {
+    let swapped = |character| match character {
+        ',' => '.',
+        '.' => ',',
+        other => other,
+    };
+    text.contains(',') && is_any_number(text) && is_comma_number(&text.chars().map(swapped).collect::<String>())
+}
+
+/// The notations of a date that the text may have, such as `01/02/2025` or `1.2.25 10:30`. 0 if it is not a date.
+pub(super) fn of_dates(text: &str) -> u32 {
+    date(text.as_bytes()).unwrap_or(0)
+}
+
+fn date(bytes: &[u8]) -> Option<u32> {
+    let (first, rest) = number(bytes)?;
+    let (separator, rest) = rest.split_first()?;
+    let (second, rest) = number(rest)?;
+    let (other, rest) = rest.split_first()?;
+    let (third, rest) = number(rest)?;
+    if separator != other {
+        return None;
+    }
+    let is_day = |part: Part| part.digits <= 2 && (1..=31).contains(&part.value);
+    let is_month = |part: Part| part.digits <= 2 && (1..=12).contains(&part.value);
+    let orders = [
+        (b'/', DMY_SLASH, first, second, third),
+        (b'.', DMY_DOT, first, second, third),
+        (b'-', DMY_DASH, first, second, third),
+        (b'/', MDY_SLASH, second, first, third),
+        (b'-', MDY_DASH, second, first, third),
+        (b'/', YMD_SLASH, third, second, first),
+        (b'.', YMD_DOT, third, second, first),
+    ];
+    let mut found = 0;
+    for (expected, order, day, month, year) in orders {
+        let is_year = year.digits == 4 && year.value > 0 || year.digits == 2 && order & (YMD_SLASH | YMD_DOT) == 0;
+        if *separator == expected && is_day(day) && is_month(month) && is_year {
+            found |= order | if year.digits == 4 { YEAR_LONG } else { YEAR_SHORT };
+        }
+    }
+    (found != 0).then_some(found | time(rest)?)
+}
+
+fn time(bytes: &[u8]) -> Option<u32> {
+    let Some(rest) = bytes.strip_prefix(b" ") else { return bytes.is_empty().then_some(TIME_NONE) };
+    let (_, rest) = number(rest).filter(|(hour, _)| hour.digits <= 2 && hour.value < 24)?;
+    let is_sixtieth = |part: &Part| part.digits == 2 && part.value < 60;
+    let (_, rest) = number(rest.strip_prefix(b":")?).filter(|(minute, _)| is_sixtieth(minute))?;
+    let Some(rest) = rest.strip_prefix(b":") else { return rest.is_empty().then_some(TIME_MINUTES) };
+    let (_, rest) = number(rest).filter(|(second, _)| is_sixtieth(second))?;
+    rest.is_empty().then_some(TIME_SECONDS)
+}
+
+/// A whole number in a date.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    digits: usize,
+    value: u32,
+}
+
+/// Reads a number of 1 to 4 digits.
+fn number(bytes: &[u8]) -> Option<(Part, &[u8])> {
+    let digits = leading_digits(bytes);
+    let (number, rest) = bytes.split_at(digits);
+    let value = number.iter().take(4).fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
+    (1..=4).contains(&digits).then_some((Part { digits, value }, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_domain::TextFormat;
+
+    use super::*;
+
+    #[test]
+    fn ambiguous_notations_are_recognised() {
+        let format = ValueFormat::new(&TextFormat::default()).unwrap();
+        let long = YEAR_LONG | TIME_NONE;
+        for (text, expected) in [
+            ("01/02/2025", DMY_SLASH | MDY_SLASH | long),
+            ("31/12/2025", DMY_SLASH | long),
+            ("12/31/25", MDY_SLASH | YEAR_SHORT | TIME_NONE),
+            ("1.2.2025", DMY_DOT | long),
+            ("01-02-2025", DMY_DASH | MDY_DASH | long),
+            ("2025/02/01", YMD_SLASH | long),
+            ("1.2.2025 9:30", DMY_DOT | YEAR_LONG | TIME_MINUTES),
+            ("01/13/2025 09:30:59", MDY_SLASH | YEAR_LONG | TIME_SECONDS),
+            ("1.234,56", DECIMAL_COMMA),
+            ("1.234.567", DECIMAL_COMMA),
+            ("12,5", DECIMAL_COMMA),
+            ("1,234", DECIMAL_COMMA | THOUSANDS),
+            ("1,234.56", THOUSANDS),
+            ("€ 12", CURRENCY),
+            ("-$1,200.00", CURRENCY),
+            ("12,50 €", CURRENCY),
+            ("12 %", PERCENT),
+            ("12.5%", PERCENT),
+            ("1.234,56-", TRAILING_MINUS),
+            ("Yes", YES_NO),
+            ("t", YES_NO),
+        ] {
+            assert_eq!(of(text, &format), expected, "{text}");
+        }
+        for text in [
+            "",
+            "32/13/2025",
+            "1/2/20255",
+            "1/2.2025",
+            "1.2.3",
+            "a",
+            "%",
+            "-",
+            "€",
+            "1,2,3",
+            "12/2025",
+            "1/1/2025 25:00",
+        ] {
+            assert_eq!(of(text, &format), 0, "{text}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Writes the rows of a file as PostgreSQL's CSV.
+
+use metricd_domain::{ColumnType, TableColumn, TextFormat};
+
+use super::format::{InvalidDateFormat, ValueFormat, trim};
+use super::values::{self, Written};
+use crate::{CellKind, Reason, RowFault, SourceRow};
+
+/// The number of characters of a refused value that is kept.
+const MAX_VALUE_CHARS: usize = 400;
+
+/// Checks rows against the columns of a table, and writes them for `COPY … FROM STDIN (FORMAT csv)`: commas between
+/// the fields, a line feed at the end, an empty field without quotes for no value.
+#[derive(Debug)]
+pub struct RowWriter {
+    format: ValueFormat,
+    columns: Vec<Target>,
+}
+
+/// A column of the table.
+#[derive(Debug)]
+struct Target {
+    name: String,
+    data_type: ColumnType,
+    is_required: bool,
+    /// The position of the column in the file. `None` if the file does not have it.
+    position: Option<usize>,
+    padded: u64,
+    first_padded: u64,
+}
+
+/// The values of a column that were stored with blanks at either end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Padded<'a> {
+    /// The name of the column.
+    pub column: &'a str,
+    /// The number of values.
+    pub count: u64,
+    /// The line of the first one.
+    pub first_line: u64,
+}
+
+impl RowWriter {
+    /// Makes a writer for a table with these columns. `positions` has the position of each of them in the rows of the
+    /// file, or `None` if the file does not have it. A column beyond the end of `positions` is not in the file.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDateFormat`] if the format of dates is none.
+    pub fn new(
+        columns: &[TableColumn],
+        positions: &[Option<usize>],
+        format: &TextFormat,
+    ) -> Result<Self, InvalidDateFormat> {
+        let positions = positions.iter().copied().chain(std::iter::repeat(None));
+        let target = |(column, position): (&TableColumn, Option<usize>)| Target {
+            name: column.name.to_string(),
+            data_type: column.data_type,
+            is_required: column.required,
+            position,
+            padded: 0,
+            first_padded: 0,
+        };
+        Ok(Self { format: ValueFormat::new(format)?, columns: columns.iter().zip(positions).map(target).collect() })
+    }
+
+    /// Appends a row that begins on this line to `output`. If a value is refused, nothing is appended, and all faults
+    /// of the row are appended to `faults`. Returns whether the row was appended.
+    pub fn write(&mut self, line: u64, row: &SourceRow, output: &mut Vec<u8>, faults: &mut Vec<RowFault>) -> bool {
+        let (begin, fault_count) = (output.len(), faults.len());
+        let mut separator = None;
+        for column in &mut self.columns {
+            output.extend(separator);
+            separator = Some(b',');
+            let (kind, text) = column.position.and_then(|position| row.cell(position)).unwrap_or((CellKind::Null, ""));
+            match values::write(column.data_type, kind, text, &self.format, output) {
+                Ok(Written::Value) => {
+                    if kind == CellKind::Untyped
+                        && column.data_type == ColumnType::Text
+                        && trim(text).len() < text.len()
+                    {
+                        column.first_padded = if column.padded == 0 { line } else { column.first_padded };
+                        column.padded += 1;
+                    }
+                }
+                Ok(Written::Null) if !column.is_required => {}
+                Ok(Written::Null) => {
+                    let message = format!("`{}` has no value, but every row needs one", column.name).into();
+                    faults.push(column.fault(line, text, (Reason::ValueMissing, message)));
+                }
+                Err(fault) => faults.push(column.fault(line, text, fault)),
+            }
+        }
+        output.push(b'\n');
+        let is_valid = faults.len() == fault_count;
+        if !is_valid {
+            output.truncate(begin);
+        }
+        is_valid
+    }
+
+    /// The columns of text with values that have blanks at either end, which are stored.
+    pub fn padded(&self) -> impl Iterator<Item = Padded<'_>> {
+        let padded = self.columns.iter().filter(|column| column.padded > 0);
+        padded.map(|column| Padded { column: &column.name, count: column.padded, first_line: column.first_padded })
+    }
+}
+
+impl Target {
+    #[cold]
+    fn fault(&self, line: u64, text: &str, (reason, message): values::Fault) -> RowFault {
+        RowFault {
+            line,
+            last_line: line,
+            reason,
+            message: message.into_owned(),
+            value: Some(text.chars().take(MAX_VALUE_CHARS).collect()),
+            column: Some(self.name.clone()),
+        }
+    }
+}
