@@ -81,7 +81,7 @@ pub struct ApiState {
     /// The time zones that the database knows. Read for the first request that names one, and kept.
     pub time_zones: Arc<OnceCell<TimeZones>>,
     /// Whether the records of files are stored. Not if the data is in another database than the catalog.
-    pub stores_records: bool,
+    pub stores_tables: bool,
     /// Where the data is and what follows from that, for `GET /health/ready`; `None` if it is in the catalog's database.
     pub data_place: Option<&'static str>,
     /// Whether the data is no longer in the database in which SQL was validated. Then the server is not ready.
@@ -125,7 +125,7 @@ impl ApiState {
             ingestion_permits: Arc::new(Semaphore::new(1)),
             time_zone: TimeZone::default(),
             time_zones: Arc::default(),
-            stores_records: true,
+            stores_tables: true,
             data_place: None,
             has_data_moved: Arc::default(),
             now: Utc::now,

@@ -2,8 +2,8 @@
 //!
 //! A [`Query`] is SQL under a [`QueryId`]. A [`Metric`] publishes one query under a [`MetricId`], with declared
 //! [`Parameters`] and [`MetricLimits`]. A [`MetricDefinition`] is a metric with the current SQL of its query and the
-//! [`Contract`] of that SQL. A [`Dashboard`] groups metrics, and has a layout for each [`Breakpoint`]. A [`Record`] is
-//! a row of the table `warehouse.metrics`, into which files of records are loaded.
+//! [`Contract`] of that SQL. A [`Dashboard`] groups metrics, and has a layout for each [`Breakpoint`]. A [`Table`] is
+//! one that files are loaded into: typed columns, a key, and what loading does with the rows that it has.
 //!
 //! An [`IngestionReport`] lists what an ingestion read, stored and refused. A [`MetricVersion`] records one change of a
 //! metric and its [`Actor`]. [`MetricPatterns`] limit which metrics a caller may read, and a [`Tenant`] limits which
@@ -98,7 +98,6 @@ mod metric_patterns;
 mod parameter;
 mod period;
 mod plain_json;
-mod record;
 mod report;
 mod sql;
 mod table;
@@ -135,10 +134,9 @@ pub use parameter::{
 };
 pub use period::{InvalidPeriod, PeriodApply, PeriodDeclaration};
 pub use plain_json::plain_json_error;
-pub use record::{InvalidLabel, InvalidRecordDate, Label, Record, RecordDate};
 pub use report::{
-    EntryCounts, FileKind, IngestedFile, IngestionMode, IngestionReport, Location, MAX_LISTED_FINDINGS, Notice,
-    Outcome, Refusal, Suggestion,
+    EntryCounts, FileKind, IngestedColumn, IngestedFile, IngestedTable, IngestionMode, IngestionReport, Location,
+    MAX_LISTED_FINDINGS, Notice, Outcome, Refusal, RowCounts, Suggestion, TableChange,
 };
 pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};
 pub use table::{

@@ -127,6 +127,7 @@ pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome, RunTiming, Snaps
 pub use snapshot::SnapshotToken;
 pub use snapshot_scope::{RemoteRelations, SnapshotScope};
 pub use statement::{InvalidStatement, Statement};
+pub use syntax::is_reserved;
 pub use time_zones::{RequestZone, TimeZones};
 pub use tree::{PolicyFacts, PolicyReach, QueryTree};
 pub use validate::{Declarations, SqlValidationError, SqlValidator};

@@ -15,7 +15,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-pub(crate) use self::keywords::is_reserved;
+pub use self::keywords::is_reserved;
 use self::keywords::keyword;
 use self::names::with_names;
 use self::normalize::normalized;

@@ -38,6 +38,20 @@ impl Findings {
         }
     }
 
+    /// Adds the findings of a part of the files after those that are there.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.refusal_count += other.refusal_count;
+        self.notice_count += other.notice_count;
+        let (refusals, notices) = (self.refusals.len(), self.notices.len());
+        self.refusals.extend(other.refusals.into_iter().take(MAX_LISTED_FINDINGS - refusals));
+        self.notices.extend(other.notices.into_iter().take(MAX_LISTED_FINDINGS - notices));
+    }
+
+    /// Counts refusals that are not listed.
+    pub(crate) fn count_refused(&mut self, count: u64) {
+        self.refusal_count += count;
+    }
+
     pub(crate) fn notice(&mut self, location: Location, reason: Reason, message: impl Into<String>) {
         self.notice_count += 1;
         if self.notices.len() < MAX_LISTED_FINDINGS {

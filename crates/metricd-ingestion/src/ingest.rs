@@ -1,42 +1,33 @@
 //! Ingests files: reads and validates them, stores what is valid, and reports the rest.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, ChangeSource, FileKind, IngestedFile, IngestionId, IngestionMode, IngestionReport, Location, Outcome,
-    QueryId, Record, RecordCounts,
+    Actor, ChangeSource, EntryCounts, FileKind, IngestedFile, IngestionId, IngestionMode, IngestionReport, Location,
+    Outcome, TableName,
 };
 use metricd_execution::SqlValidator;
 use metricd_repository::{
     ChangeCounts, Changes, Conclusion, Definitions, ExistingState, Idempotency, Ingestion, MetricRepository,
-    ReferencedIds, RepositoryError,
+    ReferencedIds, RepositoryError, RowForm,
 };
 use uuid::Uuid;
 
-use crate::csv::CsvRecords;
 use crate::findings::Findings;
-use crate::json_records::JsonRecords;
-use crate::kind::{detect_kind, is_json};
-use crate::progress::ProgressReader;
-use crate::validate::{
-    Commas, FileDefinitions, RecordParser, RowOutcome, ValidatedDefinitions, ValidationCache, has_ambiguous_commas,
-    parse_definitions, parse_queries,
-};
-use crate::{Input, InputError, Inputs, Progress, Reason};
+use crate::kind::{Kind, detect_kind};
+use crate::readers::text_formats;
+use crate::tables::{PlannedTable, RowReader, TableFile, TablePlanner, report_tables};
+use crate::validate::{FileDefinitions, ValidatedDefinitions, ValidationCache, parse_definitions, parse_queries};
+use crate::{FileFormat, Input, InputError, Inputs, Progress, ReadOptions, Reason};
 
 /// The maximum size of a file of definitions or queries, in bytes. Such files are held in memory.
 const MAX_DEFINITIONS_BYTES: u64 = 256 << 20;
 
 /// The number of bytes from which the kind of a file is detected.
 const DETECTION_BYTES: u64 = 64 << 10;
-
-/// The maximum number of query ids for which the location of the first record is kept.
-const MAX_LOCATED_IDS: usize = 1_000;
 
 /// The options of an ingestion.
 #[derive(Debug, Clone)]
@@ -47,8 +38,14 @@ pub struct IngestOptions {
     pub dry_run: bool,
     /// Whether files overwrite edits. By default, edits are kept and entries that differ from them are refused.
     pub overwrite_edits: bool,
-    /// Whether records can be stored. Otherwise files with records are refused.
-    pub stores_records: bool,
+    /// Whether tables can be stored. Otherwise their files are refused.
+    pub stores_tables: bool,
+    /// How files of rows are read, if neither a definition nor a stored table decides it.
+    pub read: ReadOptions,
+    /// The table of all files of rows. `None` to choose it by the name of each file.
+    pub table: Option<TableName>,
+    /// The formats of rows besides text, such as Parquet.
+    pub binary_formats: Vec<Arc<dyn FileFormat>>,
     /// The id of the ingestion.
     pub ingestion_id: IngestionId,
     /// Who makes the changes. `None` if only the id of the ingestion is known.
@@ -60,18 +57,28 @@ pub struct IngestOptions {
 }
 
 impl Default for IngestOptions {
-    /// Lenient mode, with records, a new id and the system's clock. Everything else is off or absent.
+    /// Lenient mode, with tables, a new id and the system's clock. Everything else is off or absent.
     fn default() -> Self {
         Self {
             mode: IngestionMode::Lenient,
             dry_run: false,
             overwrite_edits: false,
-            stores_records: true,
+            stores_tables: true,
+            read: ReadOptions::default(),
+            table: None,
+            binary_formats: Vec::new(),
             ingestion_id: IngestionId(Uuid::now_v7()),
             actor: None,
             idempotency: None,
             now: Utc::now,
         }
+    }
+}
+
+impl IngestOptions {
+    /// All formats of rows. Those of text come last, because they detect any text.
+    fn formats(&self) -> Vec<Arc<dyn FileFormat>> {
+        self.binary_formats.iter().cloned().chain(text_formats()).collect()
     }
 }
 
@@ -102,8 +109,8 @@ pub async fn ingest(
     Ok(repository.ingest(Box::new(ingestion)).await?)
 }
 
-/// Files as the content of an ingestion. Definitions and queries are read into memory at the start. Records are read
-/// one by one when the store requests them.
+/// Files as the content of an ingestion. Definitions and queries are read into memory at the start. Rows are read
+/// when the store requests them.
 #[derive(Debug)]
 struct FileIngestion {
     validations: ValidationCache,
@@ -116,40 +123,9 @@ struct FileIngestion {
     findings: Findings,
     file_definitions: FileDefinitions,
     validated_definitions: ValidatedDefinitions,
-    record_files: VecDeque<Input>,
-    open_records: Option<OpenRecords>,
-    record_counts: RecordCounts,
-    first_record_of: BTreeMap<QueryId, Location>,
-}
-
-#[derive(Debug)]
-struct OpenRecords {
-    file: String,
-    records: RecordSource,
-    parser: RecordParser,
-}
-
-type ProgressFile = ProgressReader<File, Arc<dyn Progress>>;
-
-#[derive(Debug)]
-enum RecordSource {
-    Csv(Box<CsvRecords<ProgressFile>>),
-    Json(JsonRecords<ProgressFile>),
-}
-
-impl OpenRecords {
-    /// The next row that is not blank. `None` at the end.
-    fn next(&mut self, findings: &mut Findings) -> io::Result<Option<RowOutcome>> {
-        loop {
-            let validated = match &mut self.records {
-                RecordSource::Csv(records) => records.next()?.map(|row| self.parser.parse_csv(&row, findings)),
-                RecordSource::Json(records) => records.next()?.map(|record| self.parser.parse_json(&record, findings)),
-            };
-            if !matches!(validated, Some(RowOutcome::Blank)) {
-                return Ok(validated);
-            }
-        }
-    }
+    tables: TablePlanner,
+    planned: Vec<PlannedTable>,
+    rows: RowReader,
 }
 
 impl FileIngestion {
@@ -160,6 +136,7 @@ impl FileIngestion {
         progress: Arc<dyn Progress>,
     ) -> Result<Self, InputError> {
         progress.begin(inputs.files.iter().map(Input::size_bytes).sum());
+        let (read, table) = (options.read.clone(), options.table.clone());
         let mut ingestion = Self {
             started_at: (options.now)(),
             validations: ValidationCache::new(validator),
@@ -170,17 +147,16 @@ impl FileIngestion {
             findings: Findings::default(),
             file_definitions: FileDefinitions::default(),
             validated_definitions: ValidatedDefinitions::default(),
-            record_files: VecDeque::new(),
-            open_records: None,
-            record_counts: RecordCounts::default(),
-            first_record_of: BTreeMap::new(),
+            tables: TablePlanner { options: read, target: table, ..TablePlanner::default() },
+            planned: Vec::new(),
+            rows: RowReader::default(),
         };
         for file in inputs.repeated {
             let message = "the file was named more than once and is read once";
             ingestion.file_findings.notice(Location { file, ..Location::default() }, Reason::FileRepeated, message);
         }
         for file in inputs.skipped {
-            let message = "the file ends in none of .json, .csv, .tsv, .ndjson and .jsonl and is not read";
+            let message = Reason::FileSkipped.meaning();
             ingestion.file_findings.notice(Location { file, ..Location::default() }, Reason::FileSkipped, message);
         }
         for input in inputs.files {
@@ -191,127 +167,70 @@ impl FileIngestion {
 
     fn read_file(&mut self, input: &Input) -> io::Result<()> {
         let file = input.name();
-        let kind = match detect_kind(&input.read_up_to(DETECTION_BYTES)?) {
-            Ok(kind) => kind,
-            Err(unrecognised) => {
-                let location = Location { file: file.to_owned(), ..Location::default() };
-                self.file_findings.refuse(
-                    location,
-                    unrecognised.value.as_deref(),
-                    unrecognised.reason,
-                    unrecognised.message,
-                );
-                FileKind::Unknown
+        let extension = input.extension();
+        let detected =
+            match detect_kind(&input.read_up_to(DETECTION_BYTES)?, extension.as_deref(), &self.options.formats()) {
+                Ok(kind) => Some(kind),
+                Err(unrecognised) => {
+                    let value = unrecognised.value.as_deref();
+                    self.refuse_file(file, value, unrecognised.reason, &unrecognised.message);
+                    None
+                }
+            };
+        let detected = detected.filter(|kind| match input.expected() {
+            Some(expected) if kind.file_kind() != expected => {
+                let message = format!("the file was sent as {expected}, but contains {}", kind.file_kind());
+                self.refuse_file(file, None, Reason::FileMistaken, &message);
+                false
             }
-        };
-        let kind = match input.expected() {
-            Some(expected) if kind != expected && kind != FileKind::Unknown => {
-                let location = Location { file: file.to_owned(), ..Location::default() };
-                let message = format!("the file was sent as {expected}, but contains {kind}");
-                self.file_findings.refuse(location, None, Reason::FileMistaken, message);
-                FileKind::Unknown
-            }
-            _ => kind,
-        };
+            _ => true,
+        });
+        let kind = detected.as_ref().map_or(FileKind::Unknown, Kind::file_kind);
         self.files.push(IngestedFile { file: file.to_owned(), kind, size_bytes: input.size_bytes() });
-        match kind {
-            FileKind::Unknown => {}
-            FileKind::Records if !self.options.stores_records => {
-                let message = "the file has records, and the data is in another database than the catalog, where metricd \
-                               stores nothing: load the file with a tool of that database";
-                let location = Location { file: file.to_owned(), ..Location::default() };
-                self.file_findings.refuse(location, None, Reason::RecordsNotStored, message);
-                self.progress.advance(input.size_bytes());
+        let too_large = input.size_bytes() > MAX_DEFINITIONS_BYTES;
+        match detected {
+            None => {}
+            Some(Kind::Table(_)) if !self.options.stores_tables => {
+                let message = "the file has the rows of a table, and the data is in another database than the catalog, \
+                               where metricd stores nothing: load the file with a tool of that database";
+                self.refuse_file(file, None, Reason::TablesNotStored, message);
             }
-            FileKind::Records => self.record_files.push_back(input.clone()),
-            FileKind::Definitions | FileKind::Queries if input.size_bytes() > MAX_DEFINITIONS_BYTES => {
+            // Its rows advance the progress while they are read.
+            Some(Kind::Table(format)) => {
+                self.tables.files.push(TableFile::new(input.clone(), format));
+                return Ok(());
+            }
+            Some(Kind::Definitions | Kind::Queries) if too_large => {
                 let message = format!("the file has more than {MAX_DEFINITIONS_BYTES} bytes: split it");
-                let location = Location { file: file.to_owned(), ..Location::default() };
-                self.file_findings.refuse(location, None, Reason::FileTooLarge, message);
+                self.refuse_file(file, None, Reason::FileTooLarge, &message);
             }
-            FileKind::Definitions => {
-                let bytes = input.read_up_to(MAX_DEFINITIONS_BYTES)?;
-                self.file_definitions.drafts.extend(parse_definitions(
-                    file,
-                    &input.stem(),
-                    &bytes,
-                    &mut self.file_findings,
-                ));
-            }
-            FileKind::Queries => {
+            Some(Kind::Definitions) => self.read_definitions(input)?,
+            Some(Kind::Queries) => {
                 let draft = parse_queries(file, input.reader()?, &self.validations.validator, &mut self.file_findings)?;
                 self.file_definitions.queries.extend(draft.queries);
                 self.file_definitions.refused_queries.extend(draft.refused);
                 self.file_definitions.query_entries += draft.entries;
             }
         }
-        // Records advance the progress while they are read.
-        if kind != FileKind::Records {
-            self.progress.advance(input.size_bytes());
+        self.progress.advance(input.size_bytes());
+        Ok(())
+    }
+
+    fn read_definitions(&mut self, input: &Input) -> io::Result<()> {
+        let bytes = input.read_up_to(MAX_DEFINITIONS_BYTES)?;
+        let draft = parse_definitions(input.name(), &input.stem(), &bytes, &mut self.file_findings);
+        let Some(draft) = draft else { return Ok(()) };
+        self.file_definitions.drafts.extend(draft.dashboard);
+        if self.options.stores_tables {
+            self.tables.declared.extend(draft.tables.tables);
+            self.tables.refused.extend(draft.tables.refused);
         }
         Ok(())
     }
 
-    /// Opens the next file of records with a valid header, and returns `false` after the last file.
-    fn open_next(&mut self) -> io::Result<bool> {
-        while let Some(input) = self.record_files.pop_front() {
-            let file = input.name().to_owned();
-            let reader = ProgressReader { reader: input.reader()?, progress: Arc::clone(&self.progress) };
-            if is_json(&input.read_up_to(DETECTION_BYTES)?) {
-                let (records, parser) = (RecordSource::Json(JsonRecords::new(reader)), RecordParser::of_json(&file));
-                self.open_records = Some(OpenRecords { file, records, parser });
-                return Ok(true);
-            }
-            let mut records = CsvRecords::new(reader);
-            let Some(header) = records.next()? else { continue };
-            if let Some(parser) = RecordParser::of_csv(&file, &header, &mut self.findings) {
-                let commas = match records.separator() {
-                    b',' => Commas::Invalid,
-                    _ if has_ambiguous_commas(CsvRecords::new(input.reader()?))? => Commas::Ambiguous,
-                    _ => Commas::Decimal,
-                };
-                let parser = parser.with_commas(commas);
-                self.open_records = Some(OpenRecords { file, records: RecordSource::Csv(Box::new(records)), parser });
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn next_valid_record(&mut self) -> io::Result<Option<Record>> {
-        loop {
-            let Some(open) = &mut self.open_records else {
-                if self.open_next()? {
-                    continue;
-                }
-                self.progress.store();
-                return Ok(None);
-            };
-            let Some(row) = open.next(&mut self.findings)? else {
-                open.parser.finish(&mut self.findings);
-                self.open_records = None;
-                continue;
-            };
-            self.record_counts.read += 1;
-            let RowOutcome::Valid(line, record) = row else {
-                self.record_counts.refused += 1;
-                continue;
-            };
-            if self.first_record_of.len() < MAX_LOCATED_IDS && !self.first_record_of.contains_key(&record.query_id) {
-                let location = Location { file: open.file.clone(), line: Some(line), ..Location::default() };
-                self.first_record_of.insert(record.query_id.clone(), location);
-            }
-            return Ok(Some(record));
-        }
-    }
-
-    fn notice_unread(&mut self, changes: &Changes) {
-        for (query_id, count) in &changes.unread_records {
-            let location = self.first_record_of.get(query_id).cloned().unwrap_or_default();
-            let message =
-                format!("{count} records have the id `{query_id}`, but no stored query has it: no metric shows them");
-            self.findings.notice(location, Reason::RecordUnread, message);
-        }
+    fn refuse_file(&mut self, file: &str, value: Option<&str>, reason: Reason, message: &str) {
+        let location = Location { file: file.to_owned(), ..Location::default() };
+        self.file_findings.refuse(location, value, reason, message);
     }
 
     fn outcome(&self, report: &IngestionReport) -> Outcome {
@@ -346,6 +265,9 @@ impl Ingestion for FileIngestion {
 
     async fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
         self.findings = self.file_findings.clone();
+        let planned = self.tables.plan(existing, &self.progress, &mut self.findings);
+        self.planned = planned.map_err(RepositoryError::Input)?;
+        self.validations.set_tables(self.planned.iter().filter_map(PlannedTable::pending).collect());
         let validated = self.file_definitions.validate(
             existing,
             &mut self.validations,
@@ -357,20 +279,40 @@ impl Ingestion for FileIngestion {
             let message = format!("the database was not available for validation, and nothing was stored: {message}");
             RepositoryError::Unavailable(message)
         })?;
-        Ok(std::mem::take(&mut self.validated_definitions.definitions))
+        let mut definitions = std::mem::take(&mut self.validated_definitions.definitions);
+        definitions.tables = self.planned.iter().map(PlannedTable::update).collect();
+        Ok(definitions)
     }
 
-    fn next_record(&mut self) -> Option<io::Result<Record>> {
-        self.next_valid_record().transpose()
+    fn open_rows(&mut self, table: &TableName, content: usize, form: RowForm) -> io::Result<()> {
+        let planned = self.planned.iter().find(|planned| planned.table.name() == table);
+        let found = planned.and_then(|planned| {
+            let content = planned.contents.get(content)?;
+            Some((planned, content, self.tables.files.get(content.file)?))
+        });
+        let (planned, planned_content, file) =
+            found.ok_or_else(|| io::Error::other("the store reads rows that the ingestion does not have"))?;
+        self.rows.open(planned, (content, planned_content), file, form, &self.progress)
+    }
+
+    fn next_rows(&mut self, rows: &mut Vec<u8>) -> io::Result<u64> {
+        let count = self.rows.next(rows)?;
+        if count == 0 {
+            // Whatever was read is what the types were chosen from.
+            self.tables.files.iter().try_for_each(TableFile::check_unchanged)?;
+        }
+        Ok(count)
     }
 
     fn conclude(&mut self, changes: &Changes) -> Conclusion {
-        self.notice_unread(changes);
-        let counted = |mut counts: metricd_domain::EntryCounts, stored: ChangeCounts| {
+        self.progress.store();
+        let counted = |mut counts: EntryCounts, stored: ChangeCounts| {
             (counts.added, counts.changed, counts.unchanged) = (stored.added, stored.changed, stored.unchanged);
             counts
         };
-        let findings = std::mem::take(&mut self.findings);
+        let mut findings = std::mem::take(&mut self.findings);
+        let found = std::mem::take(&mut self.rows).into_found();
+        let tables = report_tables(&self.planned, &self.tables.files, found, changes, &mut findings);
         let mut report = IngestionReport {
             ingestion_id: self.options.ingestion_id,
             mode: self.options.mode,
@@ -382,11 +324,7 @@ impl Ingestion for FileIngestion {
             metrics: counted(self.validated_definitions.metrics, changes.metrics),
             dashboards: counted(self.validated_definitions.dashboards, changes.dashboards),
             layout_entries: counted(self.validated_definitions.layout_entries, changes.layout_entries),
-            records: RecordCounts {
-                added: changes.records.added,
-                unchanged: changes.records.unchanged,
-                ..self.record_counts
-            },
+            tables,
             refusal_count: findings.refusal_count,
             refusals: findings.refusals,
             notice_count: findings.notice_count,

@@ -28,7 +28,12 @@ pub struct Inputs {
 }
 
 /// The extensions of the files that are read from a folder.
-const EXTENSIONS: [&str; 5] = ["json", "csv", "tsv", "ndjson", "jsonl"];
+const EXTENSIONS: [&str; 13] = [
+    "json", "csv", "tsv", "psv", "ndjson", "jsonl", "parquet", "arrow", "arrows", "feather", "ipc", "xlsx", "copy",
+];
+
+/// The extensions of compressed files, which follow that of the content.
+const COMPRESSED: [&str; 3] = ["gz", "zst", "zstd"];
 
 /// Why the files of an ingestion cannot be found or read.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +51,7 @@ pub enum InputError {
     #[error("`{}` is neither a file nor a folder", .0.display())]
     Special(PathBuf),
     /// The folder has no file to read.
-    #[error("the folder `{}` has no file that ends in .json, .csv, .tsv, .ndjson or .jsonl", .0.display())]
+    #[error("the folder `{}` has no file to read: none ends in .json, .csv, .ndjson, .parquet, .xlsx or a similar extension", .0.display())]
     EmptyFolder(PathBuf),
     /// No path was given.
     #[error("there is nothing to read: name a file or a folder")]
@@ -62,8 +67,8 @@ fn describe(cause: &io::Error) -> String {
 }
 
 impl Inputs {
-    /// Finds the files at the paths. In a folder, it takes the files that end in `.json`, `.csv`, `.tsv`, `.ndjson` or
-    /// `.jsonl`, and ignores nested folders.
+    /// Finds the files at the paths. In a folder, it takes the files with an extension of definitions, queries or tables,
+    /// also compressed ones, and ignores nested folders.
     ///
     /// # Errors
     ///
@@ -77,8 +82,7 @@ impl Inputs {
             if metadata.is_dir() {
                 let before = inputs.files.len() + inputs.repeated.len();
                 for file in files_of(path).map_err(unreadable)? {
-                    let ends_with = |end: &&str| file.extension().is_some_and(|found| found.eq_ignore_ascii_case(end));
-                    if EXTENSIONS.iter().any(ends_with) {
+                    if content_extension(&file).is_some_and(|end| EXTENSIONS.contains(&end.as_str())) {
                         inputs.add(&file, &mut seen)?;
                     } else {
                         inputs.skipped.push(file.display().to_string());
@@ -121,6 +125,13 @@ fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The extension of a file's content, in lower case: `csv` for `sales.CSV.gz`.
+fn content_extension(path: &Path) -> Option<String> {
+    let end = |path: &Path| path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
+    let last = end(path)?;
+    if COMPRESSED.contains(&last.as_str()) { end(Path::new(path.file_stem()?)) } else { Some(last) }
+}
+
 impl Input {
     /// Makes an input of the file at `path`, and opens the file once to check that it can be read.
     fn open(path: &Path) -> Result<Self, InputError> {
@@ -152,6 +163,27 @@ impl Input {
     /// The name without folders and extension.
     pub(crate) fn stem(&self) -> String {
         Path::new(&self.name).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The name without folders.
+    pub(crate) fn file_name(&self) -> &str {
+        Path::new(&self.name).file_name().and_then(|name| name.to_str()).unwrap_or(&self.name)
+    }
+
+    /// The name without folders and extensions, from which that of a table is made.
+    pub(crate) fn table_stem(&self) -> &str {
+        let name = self.file_name();
+        let without = |name: &'_ str, ends: &[&str]| {
+            let (stem, end) = name.rsplit_once('.')?;
+            ends.contains(&end.to_ascii_lowercase().as_str()).then_some(stem.len())
+        };
+        let name = without(name, &COMPRESSED).map_or(name, |length| &name[..length]);
+        without(name, &[&EXTENSIONS[..], &["txt", "sql"]].concat()).map_or(name, |length| &name[..length])
+    }
+
+    /// The extension of the content in lower case, without that of a compression.
+    pub(crate) fn extension(&self) -> Option<String> {
+        content_extension(Path::new(&self.name))
     }
 
     /// The size of the file when it was found, in bytes.

@@ -63,9 +63,11 @@ mod json;
 mod json_records;
 mod kind;
 mod progress;
+mod readers;
 mod reason;
 mod render;
 mod source;
+mod tables;
 mod validate;
 
 pub use check::{CheckError, CheckReport, Drift, check_definitions};

@@ -1,8 +1,10 @@
 //! Renders a report as text.
 
+mod tables;
+
 use std::fmt::{self, Display, Write};
 
-use metricd_domain::{EntryCounts, FileKind, IngestionMode, IngestionReport, Location, Outcome, RecordCounts};
+use metricd_domain::{EntryCounts, FileKind, IngestionMode, IngestionReport, Location, Outcome};
 
 /// Formats the report as text, with a paragraph for each finding and a line end at the end.
 #[must_use]
@@ -18,7 +20,7 @@ fn write_report(text: &mut String, report: &IngestionReport) -> fmt::Result {
         let kind = match file.kind {
             FileKind::Definitions => "definitions",
             FileKind::Queries => "queries",
-            FileKind::Records => "records",
+            FileKind::Table => "rows",
             FileKind::Unknown => "not recognised",
         };
         writeln!(text, "read {} ({kind}, {})", file.file, size(file.size_bytes))?;
@@ -28,7 +30,9 @@ fn write_report(text: &mut String, report: &IngestionReport) -> fmt::Result {
     write_entries(text, "metrics", report.metrics)?;
     write_entries(text, "dashboards", report.dashboards)?;
     write_entries(text, "layout entries", report.layout_entries)?;
-    write_records(text, report.records)?;
+    for table in &report.tables {
+        tables::write_table(text, table)?;
+    }
 
     write_findings(text, "refused", report.refusal_count, &report.refusals, |refusal| {
         let value = refusal.value.as_ref().map(|value| format!(" `{value}`")).unwrap_or_default();
@@ -78,14 +82,6 @@ fn write_entries(text: &mut String, name: &str, counts: EntryCounts) -> fmt::Res
         (counts.refused, "refused"),
     ];
     write_counts(text, name, counts.read, &parts)
-}
-
-fn write_records(text: &mut String, counts: RecordCounts) -> fmt::Result {
-    if counts.read == 0 {
-        return Ok(());
-    }
-    let parts = [(counts.added, "added"), (counts.unchanged, "unchanged"), (counts.refused, "refused")];
-    write_counts(text, "records", counts.read, &parts)
 }
 
 fn write_counts(text: &mut String, name: &str, read: u64, parts: &[(u64, &str)]) -> fmt::Result {

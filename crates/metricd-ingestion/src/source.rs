@@ -58,6 +58,12 @@ pub trait TableReader: Debug + Send {
     /// The columns.
     fn columns(&self) -> &[SourceColumn];
 
+    /// Whether the file leaves out columns that have no values, as JSON may. The columns of a table that it lacks have
+    /// no values then.
+    fn may_lack_columns(&self) -> bool {
+        false
+    }
+
     /// Reads the next row into `row`, which is cleared before. A faulty row does not end the file.
     ///
     /// # Errors

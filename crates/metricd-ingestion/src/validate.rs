@@ -7,14 +7,12 @@ mod definitions;
 mod edits;
 mod merge;
 mod queries;
-mod records;
 mod references;
 mod suggestions;
 mod validation_cache;
 
-pub(crate) use definitions::{DraftDashboard, parse_definitions};
+pub(crate) use definitions::{DraftDashboard, DraftTables, parse_definitions};
 pub(crate) use merge::{Located, merge};
 pub(crate) use queries::parse_queries;
-pub(crate) use records::{Commas, RecordParser, RowOutcome, has_ambiguous_commas};
 pub(crate) use references::{FileDefinitions, ValidatedDefinitions};
 pub(crate) use validation_cache::ValidationCache;

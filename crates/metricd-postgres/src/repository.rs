@@ -9,7 +9,6 @@ mod idempotency;
 mod ingest;
 mod metrics;
 mod patterns;
-mod records;
 mod rows;
 mod tables;
 

@@ -8,15 +8,13 @@ mod definitions;
 mod edits;
 mod ingestions;
 mod metrics;
-mod records;
 mod tables;
 
-pub use builders::{TestIngestion, TestTable, dashboard, date, layout_entry, metric, query, record, report};
+pub use builders::{TestIngestion, TestTable, dashboard, equal_rows, layout_entry, metric, query, report};
 pub use definitions::*;
 pub use edits::*;
 pub use ingestions::*;
 pub use metrics::*;
-pub use records::*;
 pub use tables::*;
 
 /// Makes a test of each guarantee in the contract suite.
@@ -65,10 +63,6 @@ macro_rules! repository_contract {
             a_rolled_back_ingestion_stores_nothing,
             an_unreadable_input_stores_nothing,
             concurrent_ingestions_run_one_after_another,
-            repeated_records_are_unchanged,
-            equal_records_are_stored_as_often_as_they_occur,
-            records_without_a_query_are_counted,
-            records_differ_by_every_column,
             a_new_table_is_created_and_loaded,
             a_table_needs_no_content,
             files_replace_the_rows_of_a_table,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, Breakpoint, Contract, Dashboard, DashboardId, DashboardItem, DashboardName, IngestionReport,
-    InvalidDashboard, LayoutEntry, Metric, MetricId, Query, QueryId, Record, SqlText, TableName,
+    InvalidDashboard, LayoutEntry, Metric, MetricId, Query, QueryId, SqlText, TableName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -201,10 +201,6 @@ pub struct Changes {
     pub layout_entries: ChangeCounts,
     /// The changes of each table among [`Definitions::tables`].
     pub tables: BTreeMap<TableName, TableChanges>,
-    /// The records. `changed` is always 0.
-    pub records: ChangeCounts,
-    /// The number of records whose query is not stored, by the id of the query. At most 1 000 ids.
-    pub unread_records: BTreeMap<QueryId, u64>,
 }
 
 /// How the transaction of an ingestion ends.
@@ -263,13 +259,6 @@ pub trait Ingestion: Debug + Send {
     ///
     /// [`RepositoryError::Unavailable`] if the definitions cannot be validated now. Nothing is stored then.
     async fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError>;
-
-    /// The next record to store. `None` after the last one.
-    ///
-    /// # Errors
-    ///
-    /// Any error of reading the input. Nothing is stored then.
-    fn next_record(&mut self) -> Option<io::Result<Record>>;
 
     /// Begins to read the rows of one of the contents of a table among [`Definitions::tables`], from the first row. A
     /// store calls this for one content after another, and may read them again. An ingestion without tables needs

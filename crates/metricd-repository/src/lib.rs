@@ -58,14 +58,13 @@
 //! # }
 //! ```
 //!
-//! # Ingest definitions and records
+//! # Ingest definitions
 //!
 //! ```
-//! use std::io;
 //!
 //! use async_trait::async_trait;
 //! use metricd_domain::{
-//!     Actor, ChangeSource, IngestionId, IngestionMode, IngestionReport, Query, QueryId, Record, SqlText,
+//!     Actor, ChangeSource, IngestionId, IngestionMode, IngestionReport, Query, QueryId, SqlText,
 //! };
 //! use metricd_repository::{
 //!     Changes, Conclusion, Definitions, ExistingState, Ingestion, MemoryRepository, MetricRepository, ReferencedIds,
@@ -89,10 +88,6 @@
 //!     async fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
 //!         let queries = if existing.queries.is_empty() { vec![self.0.clone()] } else { Vec::new() };
 //!         Ok(Definitions { queries, ..Definitions::default() })
-//!     }
-//!
-//!     fn next_record(&mut self) -> Option<io::Result<Record>> {
-//!         None
 //!     }
 //!
 //!     fn conclude(&mut self, changes: &Changes) -> Conclusion {

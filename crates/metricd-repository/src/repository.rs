@@ -171,12 +171,10 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// one after another; metrics may change while one runs. The [`ExistingState`](crate::ExistingState) that the
     /// definitions were validated against is still current when they are stored: if it changed, the store requests the
     /// definitions again. The store calls the methods of [`Ingestion`] in their order; it calls only
-    /// [`Ingestion::definitions`] and the methods that read records and rows more than once.
+    /// [`Ingestion::definitions`] and the methods that read rows more than once.
     ///
     /// An ingestion deletes nothing. Definitions that it does not contain are kept, and metrics keep their display text
-    /// and service state. A query whose SQL differs from the stored one gets the next version. Equal
-    /// records may occur several times. The store adds as many of them as it has fewer than the ingestion; records are
-    /// equal if all columns are.
+    /// and service state. A query whose SQL differs from the stored one gets the next version.
     ///
     /// The rows of a table are stored as its [`Load`](metricd_domain::Load) says. Of two rows with the same key, the
     /// first is stored; the other one is refused, unless it has the same values. Values are the same if their texts
@@ -186,7 +184,7 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// # Errors
     ///
     /// - [`RepositoryError::IdempotencyKeyReused`] if the key was used for an ingestion with another fingerprint.
-    /// - [`RepositoryError::Input`] if a record cannot be read.
+    /// - [`RepositoryError::Input`] if a row cannot be read.
     /// - [`RepositoryError::ChangedMeanwhile`] if the existing state changed during each validation.
     /// - [`RepositoryError::Inconsistent`] if the content contradicts itself or the stored state, for example a metric
     ///   whose query is in neither.

@@ -1,6 +1,5 @@
 //! The state of a store as one value, and the operations of the port on it.
 
-mod counted;
 mod metrics;
 mod tables;
 
@@ -10,8 +9,7 @@ use std::ops::Bound;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, ChangeAction, Dashboard, DashboardId, DashboardSummary, DisplayText, IngestionId, IngestionReport, Metric,
-    MetricDefinition, MetricId, MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, Record, SqlText,
-    TableName,
+    MetricDefinition, MetricId, MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, SqlText, TableName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,9 +31,6 @@ pub struct StoreState {
     query_edits: BTreeMap<QueryId, Edit>,
     metrics: BTreeMap<MetricId, StoredMetric>,
     dashboards: BTreeMap<DashboardId, Dashboard>,
-    /// The number of times that each record is stored.
-    #[serde(with = "counted")]
-    records: HashMap<Record, usize>,
     #[serde(default)]
     tables: BTreeMap<TableName, TableState>,
     ingestions: BTreeMap<IngestionId, IngestionReport>,
@@ -144,11 +139,6 @@ impl StoreState {
         Readiness { pending_migrations: 0, metric_count: active.count() as u64 }
     }
 
-    /// Every stored record, as often as it is stored, in no particular order.
-    pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
-        self.records.iter().flat_map(|(record, &count)| std::iter::repeat_n(record, count))
-    }
-
     /// The report of the ingestion that had this idempotency key within [`IDEMPOTENCY_RETENTION`]. A store checks this
     /// before it calls anything else on an ingestion.
     pub(crate) fn earlier_report(&self, key: &Idempotency) -> Result<Option<IngestionReport>, RepositoryError> {
@@ -171,11 +161,6 @@ impl StoreState {
         let tables = std::mem::take(&mut definitions.tables);
         let mut changes = next.store(definitions, &ingestion.actor())?;
         next.store_tables(tables, ingestion, &mut changes)?;
-        let mut records = HashMap::new();
-        while let Some(record) = ingestion.next_record() {
-            *records.entry(record.map_err(RepositoryError::Input)?).or_insert(0_usize) += 1;
-        }
-        next.store_records(records, &mut changes);
         let conclusion = ingestion.conclude(&changes);
         let (mut next, is_kept) = match &conclusion {
             Conclusion::Commit(_) => (next, true),
@@ -312,19 +297,6 @@ impl StoreState {
         let updated = updated.map_err(|error| RepositoryError::Inconsistent(error.to_string()))?;
         self.dashboards.insert(id, updated);
         Ok(())
-    }
-
-    fn store_records(&mut self, records: HashMap<Record, usize>, changes: &mut Changes) {
-        for (record, count) in records {
-            if !self.queries.contains_key(&record.query_id) {
-                *changes.unread_records.entry(record.query_id.clone()).or_default() += count as u64;
-            }
-            let stored = self.records.entry(record).or_default();
-            let missing = count.saturating_sub(*stored);
-            changes.records.added += missing as u64;
-            changes.records.unchanged += (count - missing) as u64;
-            *stored += missing;
-        }
     }
 
     fn keep_report(&mut self, report: IngestionReport, idempotency: Option<Idempotency>) {

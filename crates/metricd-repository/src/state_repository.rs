@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
-    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, Record, TableName,
+    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, TableName,
 };
 
 use crate::{
@@ -47,12 +47,6 @@ impl<S: SaveState> StateRepository<S> {
     #[must_use]
     pub fn new(state: StoreState, storage: S) -> Self {
         Self { state: Mutex::new(state), storage }
-    }
-
-    /// Every stored record, as often as it is stored, in no particular order.
-    #[must_use]
-    pub fn records(&self) -> Vec<Record> {
-        self.lock().records().cloned().collect()
     }
 
     /// The values of every row of a table, in no particular order. Empty if there is no such table.

@@ -133,7 +133,7 @@ mod tests {
             metrics: vec![metric("m1", "q1")],
             ..Definitions::default()
         };
-        let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+        let (ingestion, _outcome) = TestIngestion::committing(definitions);
         repository.ingest(Box::new(ingestion)).await.unwrap();
     }
 

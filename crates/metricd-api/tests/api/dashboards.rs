@@ -20,7 +20,7 @@ async fn app() -> Result<TestApp> {
         dashboards: vec![board, dashboard("d2", &[])],
         ..Definitions::default()
     };
-    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _outcome) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await?;
     TestApp::builder().repository(Arc::new(repository)).start()
 }

@@ -237,7 +237,7 @@ async fn a_metric_that_is_not_editable_cannot_be_changed() -> Result<()> {
     fixed.editable = false;
     let definitions =
         Definitions { queries: vec![query("q1", "SELECT 1")], metrics: vec![fixed], ..Definitions::default() };
-    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _outcome) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await?;
     let app = TestApp::builder().repository(Arc::new(repository)).start()?;
     for (method, path, body) in [

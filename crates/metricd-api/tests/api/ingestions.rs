@@ -38,7 +38,7 @@ fn good() -> Form {
 #[actix_web::test]
 async fn a_report_comes_back_as_json() -> Result<()> {
     let app = TestApp::start().await?;
-    let (ingestion, _outcome) = TestIngestion::committing(Definitions::default(), Vec::new());
+    let (ingestion, _outcome) = TestIngestion::committing(Definitions::default());
     let report = app.repository.ingest(Box::new(ingestion)).await?;
     let answer = app.get(&format!("/ingestions/{}", report.ingestion_id)).await?;
     assert_eq!(answer.status, 200);

@@ -82,7 +82,7 @@ async fn app() -> Result<TestApp> {
             .collect::<Result<BTreeMap<_, _>>>()?,
         ..Definitions::default()
     };
-    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _outcome) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await?;
     let app = TestApp::builder().repository(Arc::new(repository)).start()?;
     for text in [

@@ -154,7 +154,7 @@ impl TestApp {
             metrics: vec![metric("m1", "q1")],
             ..Definitions::default()
         };
-        let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+        let (ingestion, _outcome) = TestIngestion::committing(definitions);
         repository.ingest(Box::new(ingestion)).await?;
         Ok(Arc::new(repository))
     }

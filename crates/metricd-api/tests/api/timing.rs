@@ -82,7 +82,7 @@ async fn several_results_report_the_timing_of_the_call() -> Result<()> {
         dashboards: vec![dashboard("d1", &["m1", "m2"])],
         ..Definitions::default()
     };
-    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _outcome) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await?;
     let app = TestApp::builder().repository(Arc::new(repository)).start()?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));

@@ -52,8 +52,8 @@ pub(crate) fn keyword(word: &str) -> Option<Keyword> {
     KEYWORDS.get(word.to_ascii_lowercase().as_str()).copied()
 }
 
-/// Whether the word has to be quoted to name a table or a column.
-pub(crate) fn is_reserved(word: &str) -> bool {
+/// Whether SQL has to quote the word where it names a table or a column.
+pub fn is_reserved(word: &str) -> bool {
     keyword(word).is_some_and(|keyword| matches!(keyword.category, Category::FunctionOrType | Category::Reserved))
 }
 

@@ -4,6 +4,7 @@ mod declarations;
 mod item;
 mod layout;
 mod object;
+mod table;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,7 @@ use metricd_domain::{
 };
 
 use self::object::{Object, at_pointer};
+pub(crate) use self::table::DraftTables;
 use super::merge::Located;
 use crate::Reason;
 use crate::buffer::strip_byte_order_mark;
@@ -20,7 +22,7 @@ use crate::findings::Findings;
 use crate::json::Json;
 
 /// The keys of a file of definitions.
-const KEYS: [&str; 4] = ["id", "name", "items", "layouts"];
+const KEYS: [&str; 5] = ["id", "name", "items", "layouts", "tables"];
 
 /// A dashboard as one file of definitions describes it. Each of its entries is valid on its own.
 #[derive(Debug, Clone)]
@@ -43,13 +45,21 @@ pub(crate) struct DraftDashboard {
     pub(crate) refused_ids: BTreeSet<MetricId>,
 }
 
+/// What a file of definitions has.
+#[derive(Debug)]
+pub(crate) struct DraftDefinitions {
+    /// The dashboard. `None` for a file that declares only tables.
+    pub(crate) dashboard: Option<DraftDashboard>,
+    pub(crate) tables: DraftTables,
+}
+
 /// Parses a file. `None` after it refused the file. `stem` is the name of a dashboard that has no name.
 pub(crate) fn parse_definitions(
     file: &str,
     stem: &str,
     bytes: &[u8],
     findings: &mut Findings,
-) -> Option<DraftDashboard> {
+    ) -> Option<DraftDefinitions> {
     let refused_before = findings.refusal_count;
     let json = parse(file, bytes, findings)?;
     let root = match &json {
@@ -59,12 +69,16 @@ pub(crate) fn parse_definitions(
             return None;
         }
     };
-    if !root.has("items") && !root.has("layouts") {
-        not_definitions(file, "the object has neither `items` nor `layouts`", findings);
+    if !KEYS[2..].iter().any(|key| root.has(key)) {
+        not_definitions(file, "the object has none of `items`, `layouts` and `tables`", findings);
         return None;
     }
     root.notice_unknown_keys(&KEYS, findings);
     root.refuse_repeated_keys(&KEYS, findings);
+    let tables = parse_tables(&root, findings);
+    if !root.has("items") && !root.has("layouts") {
+        return Some(DraftDefinitions { dashboard: None, tables });
+    }
     let name = parse_name(&root, stem, findings);
     let has_own_id = root.get("id").is_some_and(|id| *id != Json::Null);
     let mut draft = DraftDashboard {
@@ -97,7 +111,21 @@ pub(crate) fn parse_definitions(
         Some(other) => root.refuse_type("layouts", "an object of layouts by breakpoint", other, findings),
     }
     draft.has_refusals = findings.refusal_count > refused_before;
-    Some(draft)
+    Some(DraftDefinitions { dashboard: Some(draft), tables })
+}
+
+fn parse_tables(root: &Object<'_>, findings: &mut Findings) -> DraftTables {
+    let mut draft = DraftTables::default();
+    match root.get("tables") {
+        None | Some(Json::Null) => {}
+        Some(Json::Array(tables)) => {
+            for (index, table) in tables.iter().enumerate() {
+                table::parse_table(root.file, index, table, &mut draft, findings);
+            }
+        }
+        Some(other) => root.refuse_type("tables", "an array of tables", other, findings),
+    }
+    draft
 }
 
 fn parse(file: &str, bytes: &[u8], findings: &mut Findings) -> Option<Json> {
@@ -126,7 +154,7 @@ fn parse(file: &str, bytes: &[u8], findings: &mut Findings) -> Option<Json> {
 fn not_definitions(file: &str, fault: &str, findings: &mut Findings) {
     let message = format!(
         "the JSON is not a file of definitions: {fault}; expected \
-         `{{\"items\": [{{\"id\", \"queryId\", \"isEditable\"}}], \"layouts\": {{\"lg\": [...]}}}}`"
+         `{{\"items\": [{{\"id\", \"queryId\", \"isEditable\"}}], \"layouts\": {{\"lg\": [...]}}}}` or `{{\"tables\": [...]}}`"
     );
     let location = at_pointer(file, "");
     findings.refuse(location, None, Reason::FileUnrecognised, message);

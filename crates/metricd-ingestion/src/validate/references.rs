@@ -105,6 +105,7 @@ impl FileDefinitions {
             metrics: metrics.into_values().map(|metric| metric.value).collect(),
             contracts: validated.contracts,
             dashboards,
+            tables: Vec::new(),
         };
         Ok(definitions)
     }

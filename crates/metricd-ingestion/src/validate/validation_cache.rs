@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use metricd_domain::{Contract, Metric, Parameter, PeriodDeclaration, SqlText, TimeColumn};
-use metricd_execution::{Declarations, Finding, SqlValidationError, SqlValidator};
+use metricd_execution::{Declarations, Finding, PendingTable, SqlValidationError, SqlValidator};
 
 /// A contract, or the findings.
 type Validation = Result<Contract, Vec<Finding>>;
@@ -13,6 +13,9 @@ type Validation = Result<Contract, Vec<Finding>>;
 #[derive(Debug)]
 pub(crate) struct ValidationCache {
     pub(crate) validator: SqlValidator,
+    /// The tables that are not stored yet, and the validator for them.
+    tables: Vec<PendingTable>,
+    with_tables: Option<SqlValidator>,
     by_sql: HashMap<SqlText, Vec<(DeclarationKey, Validation)>>,
 }
 
@@ -26,7 +29,16 @@ struct DeclarationKey {
 
 impl ValidationCache {
     pub(crate) fn new(validator: SqlValidator) -> Self {
-        Self { validator, by_sql: HashMap::new() }
+        Self { validator, tables: Vec::new(), with_tables: None, by_sql: HashMap::new() }
+    }
+
+    /// Validates SQL as if these tables were stored. Forgets validations with other tables.
+    pub(crate) fn set_tables(&mut self, tables: Vec<PendingTable>) {
+        if self.tables != tables {
+            self.by_sql.clear();
+            self.with_tables = (!tables.is_empty()).then(|| self.validator.with_tables(tables.clone()));
+            self.tables = tables;
+        }
     }
 
     /// Validates the SQL with the declarations of the metric. Without a metric, it has no declarations.
@@ -44,7 +56,8 @@ impl ValidationCache {
         if let Some((_, known)) = self.by_sql.get(sql).and_then(|known| known.iter().find(|(of, _)| *of == declared)) {
             return Ok(known.clone());
         }
-        let validation = match self.validator.validate(sql, Declarations { parameters, time_column, period }).await {
+        let validator = self.with_tables.as_ref().unwrap_or(&self.validator);
+        let validation = match validator.validate(sql, Declarations { parameters, time_column, period }).await {
             Ok(contract) => Ok(contract),
             Err(SqlValidationError::Refused(findings)) => Err(findings),
             Err(SqlValidationError::Unavailable(outage)) => return Err(outage.message),

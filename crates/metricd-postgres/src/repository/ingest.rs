@@ -16,7 +16,6 @@ use tokio::runtime::Handle;
 use super::changes::Plan;
 use super::error::{corrupt, failed};
 use super::idempotency::{self, Operation};
-use super::records;
 use super::rows::{MetricRow, contract};
 use super::tables;
 use crate::schema::catalog::{dashboard_items, dashboards, ingestions, metrics, queries};
@@ -106,7 +105,6 @@ fn run(
     }
     let (mut changes, updates, existing) = store_definitions(connection, ingestion)?;
     tables::store(connection, updates, &existing.tables, ingestion, &mut changes)?;
-    records::store(connection, ingestion, &mut changes)?;
     Ok(ingestion.conclude(&changes))
 }
 

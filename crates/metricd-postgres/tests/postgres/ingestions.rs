@@ -87,7 +87,7 @@ async fn the_same_again_leaves_every_row_untouched() -> Result<()> {
 async fn recovers_when_the_database_closes_every_connection() -> Result<()> {
     let database = TestDatabase::new().await?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
-    let (brought, _told) = TestIngestion::committing(definitions(), Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions());
     repository.ingest(Box::new(brought)).await?;
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -102,7 +102,7 @@ async fn says_that_no_connection_is_free_or_the_database_is_gone() -> Result<()>
     let database = TestDatabase::new().await?;
     let config = RepositoryConfig { max_connections: 1, ..RepositoryConfig::default() };
     let repository = PgRepository::new(&database.owner, config)?;
-    let (brought, _told) = TestIngestion::committing(definitions(), Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions());
     let lock = database.connect().await?;
     lock.batch_execute("BEGIN; LOCK TABLE catalog.ingestions").await?;
     let busy = repository.clone();
@@ -133,7 +133,7 @@ async fn reading_has_a_time_limit_and_ingesting_none() -> Result<()> {
     let repository = PgRepository::new(&database.owner, config)?;
     let lock = database.connect().await?;
     lock.batch_execute("BEGIN; LOCK TABLE catalog.metrics, catalog.ingestions").await?;
-    let (brought, _told) = TestIngestion::committing(definitions(), Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions());
     let busy = repository.clone();
     let running = tokio::spawn(async move { busy.ingest(Box::new(brought)).await });
     let outcome = repository.get_definition(&MetricId::parse("m1")?).await;
@@ -172,11 +172,11 @@ async fn a_contract_that_cannot_be_read_is_none() -> Result<()> {
     let mut definitions = definitions();
     definitions.contracts = BTreeMap::from([(id.clone(), Contract::default())]);
     let ingest = async || {
-        let (brought, told) = TestIngestion::committing(definitions.clone(), Vec::new());
+        let (brought, told) = TestIngestion::committing(definitions.clone());
         repository.ingest(Box::new(brought)).await?;
         anyhow::Ok(told.recv()?.0.metrics[&id].contract.clone())
     };
-    let (brought, _told) = TestIngestion::committing(definitions.clone(), Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions.clone());
     repository.ingest(Box::new(brought)).await?;
     let client = database.connect().await?;
     let column = r#"{"name": "day", "type": "date"}"#;
@@ -237,7 +237,7 @@ async fn servers_are_told_of_changes_alone() -> Result<()> {
 async fn what_is_unchanged_may_be_edited_while_records_are_stored() -> Result<()> {
     let database = TestDatabase::new().await?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
-    let (brought, _told) = TestIngestion::committing(definitions(), Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions());
     repository.ingest(Box::new(brought)).await?;
     let mut others = definitions();
     others.queries.push(query("q2", "SELECT 2"));
@@ -263,7 +263,7 @@ async fn what_is_unchanged_may_be_edited_while_records_are_stored() -> Result<()
 async fn what_somebody_else_is_about_to_store_is_validated_again() -> Result<()> {
     let database = TestDatabase::new().await?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
-    let (brought, told) = TestIngestion::committing(definitions(), Vec::new());
+    let (brought, told) = TestIngestion::committing(definitions());
     let other = database.connect().await?;
     other.batch_execute("BEGIN; INSERT INTO catalog.queries (query_id, sql) VALUES ('q1', 'SELECT 9')").await?;
     let running = tokio::spawn(async move { repository.ingest(Box::new(brought)).await });

@@ -5,10 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, DashboardId, DashboardItem, DashboardName, Decimal, IngestionId, IngestionMode, IngestionReport, Label,
-    LayoutEntry, Metric, MetricId, Query, QueryId, Record, RecordDate, SqlText, Table, TableName,
+    Actor, ColumnName, ColumnType, DashboardId, DashboardItem, DashboardName, IngestionId, IngestionMode,
+    IngestionReport, LayoutEntry, Load, Metric, MetricId, Query, QueryId, SqlText, Table, TableColumn, TableName,
+    TableParts,
 };
 use uuid::Uuid;
 
@@ -24,8 +25,6 @@ pub struct TestIngestion {
     pub referenced_ids: ReferencedIds,
     /// The definitions to store, regardless of the existing state.
     pub definitions: Definitions,
-    /// The records to store. An error among them ends the input.
-    pub records: VecDeque<io::Result<Record>>,
     /// Makes the conclusion of the report.
     pub conclude: fn(IngestionReport) -> Conclusion,
     /// Receives the existing state and the changes when the ingestion concludes.
@@ -78,10 +77,7 @@ impl TestTable {
 impl TestIngestion {
     /// Makes an ingestion that is committed, and a channel that receives the existing state and the changes.
     #[must_use]
-    pub fn committing(
-        definitions: Definitions,
-        records: Vec<Record>,
-    ) -> (Self, std::sync::mpsc::Receiver<(ExistingState, Changes)>) {
+    pub fn committing(definitions: Definitions) -> (Self, std::sync::mpsc::Receiver<(ExistingState, Changes)>) {
         let (seen, observed) = std::sync::mpsc::channel();
         let referenced_ids = ReferencedIds {
             query_ids: definitions.queries.iter().map(|query| query.query_id.clone()).collect(),
@@ -91,7 +87,6 @@ impl TestIngestion {
         let ingestion = Self {
             referenced_ids,
             definitions,
-            records: records.into_iter().map(Ok).collect(),
             conclude: Conclusion::Commit,
             seen,
             report: report(),
@@ -129,10 +124,6 @@ impl Ingestion for TestIngestion {
         Ok(self.definitions.clone())
     }
 
-    fn next_record(&mut self) -> Option<io::Result<Record>> {
-        self.records.pop_front()
-    }
-
     fn open_rows(&mut self, table: &TableName, content: usize, form: RowForm) -> io::Result<()> {
         let found = self.tables.iter().find(|found| found.table.name() == table);
         let found = found.ok_or_else(|| io::Error::other("the store reads a table that it does not store"))?;
@@ -162,6 +153,19 @@ impl Ingestion for TestIngestion {
         let _ = self.seen.send((self.existing.clone(), changes.clone()));
         (self.conclude)(self.report.clone())
     }
+}
+
+/// A table into which `count` equal rows are loaded as a multiset.
+///
+/// # Panics
+///
+/// Never.
+#[must_use]
+pub fn equal_rows(count: usize) -> TestTable {
+    let column = TableColumn::new(ColumnName::parse("value").unwrap(), ColumnType::Text);
+    let parts =
+        TableParts { load: Load::Multiset, ..TableParts::new(TableName::parse("equal_rows").unwrap(), vec![column]) };
+    TestTable::new(Table::new(parts).unwrap(), &[&vec!["a"; count]])
 }
 
 /// A query.
@@ -207,34 +211,6 @@ pub fn dashboard(id: &str, metric_ids: &[&str]) -> DashboardUpdate {
 #[must_use]
 pub fn layout_entry(metric_id: &str, y: i32) -> LayoutEntry {
     LayoutEntry::new(MetricId::parse(metric_id).unwrap(), 0, y, 1, 1, false).unwrap()
-}
-
-/// The day of a record.
-///
-/// # Panics
-///
-/// If an argument is invalid.
-#[must_use]
-pub fn date(year: i32, month: u32, day: u32) -> RecordDate {
-    RecordDate::new(NaiveDate::from_ymd_opt(year, month, day).unwrap()).unwrap()
-}
-
-/// A record of 1 June 2025 with a value in every column.
-///
-/// # Panics
-///
-/// If an argument is invalid.
-#[must_use]
-pub fn record(query_id: &str) -> Record {
-    Record {
-        query_id: QueryId::parse(query_id).unwrap(),
-        date: date(2025, 6, 1),
-        obsolescence: Some(Decimal::parse("12.50").unwrap()),
-        alert_type: Some(Label::parse("critical, \"quoted\"\nnew line").unwrap()),
-        parts_flagged: Some(7),
-        obsolescence_val: Some(Decimal::parse("-0.001").unwrap()),
-        alert_category: Some(Label::parse("\\N").unwrap()),
-    }
 }
 
 /// An empty report with an id of its own.

@@ -17,7 +17,7 @@ use crate::{ChangeCounts, Changes, DashboardUpdate, DefinitionFilter, Definition
 type Repository = Arc<dyn MetricRepository>;
 
 pub(super) async fn store(repository: &Repository, definitions: Definitions) -> Changes {
-    let (ingestion, observed) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, observed) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await.unwrap();
     observed.recv().unwrap().1
 }
@@ -140,7 +140,7 @@ pub async fn an_ingestion_deletes_nothing(repository: Repository) {
 pub async fn a_metric_without_its_query_fails_the_ingestion(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics.push(metric("m2", "q2"));
-    let (ingestion, _observed) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _observed) = TestIngestion::committing(definitions);
     let refused = repository.ingest(Box::new(ingestion)).await;
     assert!(matches!(refused, Err(RepositoryError::Inconsistent(_))), "{refused:?}");
     assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());
@@ -187,7 +187,7 @@ pub async fn a_layout_entry_without_its_item_fails_the_ingestion(repository: Rep
     let mut board = dashboard("d1", &[]);
     board.layouts = BTreeMap::from([(Breakpoint::Lg, vec![layout_entry("m1", 0)])]);
     definitions.dashboards = vec![board];
-    let (ingestion, _observed) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _observed) = TestIngestion::committing(definitions);
     let refused = repository.ingest(Box::new(ingestion)).await;
     assert!(matches!(refused, Err(RepositoryError::Inconsistent(_))), "{refused:?}");
     assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
 
 use async_trait::async_trait;
 use metricd_domain::{
     Actor, ChangeSource, Contract, ContractColumn, ContractParts, DisplayText, MetricDefinition, MetricId, MetricTitle,
-    QueryId, Record, SqlText,
+    QueryId, SqlText,
 };
 use tokio::runtime::Handle;
 
@@ -42,7 +41,7 @@ async fn edit(repository: &Repository, id: &str, change: impl FnOnce(&mut Metric
 
 /// The authors of the edits of `q1` and `m1`, from the existing state of an empty ingestion.
 async fn edits(repository: &Repository) -> (Option<Actor>, Option<Actor>) {
-    let (mut ingestion, observed) = TestIngestion::committing(Definitions::default(), Vec::new());
+    let (mut ingestion, observed) = TestIngestion::committing(Definitions::default());
     ingestion.referenced_ids.query_ids.insert(QueryId::parse("q1").unwrap());
     ingestion.referenced_ids.metric_ids.insert(MetricId::parse("m1").unwrap());
     repository.ingest(Box::new(ingestion)).await.unwrap();
@@ -104,7 +103,7 @@ pub async fn only_changes_of_declared_content_are_edits(repository: Repository) 
     let definition = repository.get_definition(&MetricId::parse("m2").unwrap()).await.unwrap();
     let new = NewMetric { metric_id: MetricId::parse("m3").unwrap(), content: content(&definition), actor: ann() };
     repository.insert_metric(new, None).await.unwrap();
-    let (mut ingestion, observed) = TestIngestion::committing(Definitions::default(), Vec::new());
+    let (mut ingestion, observed) = TestIngestion::committing(Definitions::default());
     ingestion.referenced_ids.query_ids.insert(QueryId::parse("m3").unwrap());
     repository.ingest(Box::new(ingestion)).await.unwrap();
     let existing = observed.recv().unwrap().0;
@@ -144,10 +143,6 @@ impl Ingestion for Interrupted {
         Ok(others.unwrap_or(self.ingestion.definitions(existing).await?))
     }
 
-    fn next_record(&mut self) -> Option<io::Result<Record>> {
-        self.ingestion.next_record()
-    }
-
     fn conclude(&mut self, changes: &Changes) -> Conclusion {
         self.ingestion.conclude(changes)
     }
@@ -159,7 +154,7 @@ async fn ingest_with_interruption(
     definitions: Definitions,
     interruption: impl FnMut(usize, &ExistingState) -> Option<Definitions> + Send + 'static,
 ) -> Result<Changes, RepositoryError> {
-    let (ingestion, observed) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, observed) = TestIngestion::committing(definitions);
     let interrupted = Interrupted { ingestion, interruption: Box::new(interruption), attempts: 0 };
     repository.ingest(Box::new(interrupted)).await?;
     Ok(observed.recv().unwrap().1)
@@ -278,7 +273,7 @@ pub async fn a_contract_belongs_to_the_validated_definition(repository: Reposito
     let m1 = MetricId::parse("m1").unwrap();
     let mut files = Definitions { metrics: vec![metric("m1", "q1")], ..Definitions::default() };
     files.metrics[0].limits.rows = NonZeroU32::new(5);
-    let (mut ingestion, _observed) = TestIngestion::committing(files.clone(), Vec::new());
+    let (mut ingestion, _observed) = TestIngestion::committing(files.clone());
     ingestion.referenced_ids.query_ids.insert(QueryId::parse("q1").unwrap());
     let other_client = Arc::clone(&repository);
     let interruption = move |attempt: usize, existing: &ExistingState| {

@@ -120,7 +120,7 @@ pub async fn a_retried_request_gets_the_first_answer(repository: Repository) {
 
     // Keys of ingestions are separate from those of metrics.
     let ingest = async |fingerprint: &str| {
-        let (mut ingestion, _observed) = TestIngestion::committing(one_metric("SELECT 1"), Vec::new());
+        let (mut ingestion, _observed) = TestIngestion::committing(one_metric("SELECT 1"));
         ingestion.idempotency = idempotency(fingerprint);
         let id = ingestion.report.ingestion_id;
         repository.ingest(Box::new(ingestion)).await.map(|report| (report.ingestion_id, id))
@@ -285,7 +285,7 @@ pub async fn an_ingestion_keeps_display_text_and_service_state(repository: Repos
     change(&repository, "m1", 1, MetricChange::Delete).await.unwrap();
     let mut definitions = one_metric("SELECT 5");
     definitions.metrics[0].editable = false;
-    let (ingestion, observed) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, observed) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await.unwrap();
     assert!(observed.recv().unwrap().0.metrics[&id("m1")].is_deleted);
     let now = repository.get_definition(&id("m1")).await.unwrap();

@@ -38,7 +38,7 @@ fn keyed(load: Load) -> Table {
 }
 
 async fn ingest(repository: &Repository, tables: Vec<TestTable>) -> (ExistingState, Changes) {
-    let (mut ingestion, observed) = TestIngestion::committing(Definitions::default(), Vec::new());
+    let (mut ingestion, observed) = TestIngestion::committing(Definitions::default());
     ingestion.set_tables(tables);
     repository.ingest(Box::new(ingestion)).await.unwrap();
     observed.recv().unwrap()
@@ -228,7 +228,7 @@ pub async fn a_table_that_a_metric_reads_is_not_deleted(repository: Repository) 
         contracts: [(metric("m1", "q1").metric_id, contract)].into(),
         ..Definitions::default()
     };
-    let (ingestion, _) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await.unwrap();
     let actor = Actor::by(ChangeSource::Http);
     let refused = repository.delete_table(table.name(), actor.clone()).await;
@@ -243,13 +243,13 @@ pub async fn a_table_that_a_metric_reads_is_not_deleted(repository: Repository) 
 /// An ingestion that is rolled back creates no table; one that fails keeps the rows.
 pub async fn a_rolled_back_ingestion_creates_no_table(repository: Repository) {
     let table = sales(Load::Replace);
-    let (mut ingestion, _) = TestIngestion::committing(Definitions::default(), Vec::new());
+    let (mut ingestion, _) = TestIngestion::committing(Definitions::default());
     ingestion.set_tables(vec![TestTable::new(table.clone(), &[&["a,1"]])]);
     ingestion.conclude = crate::Conclusion::CommitReportOnly;
     repository.ingest(Box::new(ingestion)).await.unwrap();
     assert_eq!(repository.list_tables().await.unwrap(), []);
     load(&repository, &table, &["a,1"]).await;
-    let (mut ingestion, _) = TestIngestion::committing(Definitions::default(), Vec::new());
+    let (mut ingestion, _) = TestIngestion::committing(Definitions::default());
     ingestion.set_tables(vec![TestTable { fails: true, ..TestTable::new(table.clone(), &[&["b,2"]]) }]);
     let failed = repository.ingest(Box::new(ingestion)).await;
     assert!(matches!(failed, Err(RepositoryError::Input(_))));

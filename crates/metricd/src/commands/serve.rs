@@ -32,7 +32,7 @@ use tokio::time::MissedTickBehavior;
 use super::ingest::store;
 use crate::access::{Exposure, access};
 use crate::arguments::{DatabaseArguments, GuardArguments, ServeArguments};
-use crate::database::{Database, RECORDS_SCHEMA};
+use crate::database::{Database, TABLE_SCHEMA};
 use crate::tenants::tenants;
 use crate::{output, sample};
 
@@ -69,7 +69,7 @@ pub(crate) async fn serve(
     let (repository, runner) = connect(&database, &serve, time_zone.clone(), &timeline)?;
     let replicas = replicas(&database, &serve, time_zone.clone(), &timeline).await?;
     // The sample's SQL reads the sample's records.
-    let may_load_sample = database.is_private && !serve.no_sample && database.schemas.contains(RECORDS_SCHEMA);
+    let may_load_sample = database.is_private && !serve.no_sample && database.schemas.contains(TABLE_SCHEMA);
     if may_load_sample && repository.check().await?.metric_count == 0 {
         load_sample(&database, guard).await?;
     }
@@ -90,7 +90,7 @@ pub(crate) async fn serve(
         query_cost: serve.query_cost,
         time_zone,
         time_zones: Arc::new(time_zones),
-        stores_records: database.data()? != DataPlace::Elsewhere,
+        stores_tables: database.data()? != DataPlace::Elsewhere,
         data_place: database.data()?.note(),
         replicas,
         allowed_functions: Arc::new(guard.allow_functions.iter().cloned().collect()),

@@ -108,7 +108,10 @@ pub(in crate::routes) async fn create_ingestion(
         actor: Some(actor),
         idempotency,
         now: state.now,
-        stores_records: state.stores_records,
+        stores_tables: state.stores_tables,
+        read,
+        table,
+        binary_formats: state.binary_formats.clone(),
         ..IngestOptions::default()
     };
     let requested_id = options.ingestion_id;

@@ -36,7 +36,7 @@ async fn app() -> Result<TestApp> {
         dashboards: vec![of_all, dashboard("d2", &["margins"])],
         ..Definitions::default()
     };
-    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _outcome) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await?;
     let app = TestApp::builder().repository(Arc::new(repository)).tokens(verifier("")?).start()?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));

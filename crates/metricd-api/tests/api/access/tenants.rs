@@ -52,7 +52,7 @@ async fn app() -> Result<TestApp> {
         contracts: metrics.iter().filter_map(|(id, of)| Some((metric(id, id).metric_id, of.clone()?))).collect(),
         dashboards: vec![dashboard("d1", &["secured", "new"])],
     };
-    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _outcome) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await?;
     let rules = Rules { tenant_claim: Some("org".to_owned()), ..Rules::default() };
     let verifier = Verifier::new(Keys::default().with_secret(&Secret::parse(SECRET.to_owned())?), rules)?;

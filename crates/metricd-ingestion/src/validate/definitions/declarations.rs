@@ -102,7 +102,7 @@ fn parse_limits(object: &Object<'_>, findings: &mut Findings) -> Option<MetricLi
 }
 
 /// Deserializes a JSON value. The error names the expected value, without a position.
-fn read<T: serde::de::DeserializeOwned>(value: &Json) -> Result<T, String> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(value: &Json) -> Result<T, String> {
     let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|error| {
         let message = plain_json_error(&error.to_string());

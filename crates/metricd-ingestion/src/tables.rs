@@ -1,0 +1,13 @@
+//! Files of rows: chooses their tables and columns, and reads the rows when the store requests them.
+
+mod changes;
+mod columns;
+mod file;
+mod plan;
+mod report;
+mod rows;
+
+pub(crate) use file::TableFile;
+pub(crate) use plan::{PlannedTable, TablePlanner};
+pub(crate) use report::report_tables;
+pub(crate) use rows::RowReader;

@@ -1,0 +1,192 @@
+//! Matches the columns of a file with those of its table.
+
+use metricd_domain::{ColumnName, ColumnType, MAX_TABLE_COLUMNS, Table, TableColumn};
+use metricd_execution::is_reserved;
+
+use crate::columns::ColumnChoice;
+use crate::source::SourceColumn;
+use crate::Reason;
+
+/// A fault of the header of a file, or a notice about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct HeaderFinding {
+    pub(super) column: Option<String>,
+    pub(super) reason: Reason,
+    pub(super) message: String,
+}
+
+fn finding(column: &str, reason: Reason, message: String) -> HeaderFinding {
+    HeaderFinding { column: Some(column.to_owned()), reason, message }
+}
+
+/// A column of a file with the name that it has in a table, and its position in the file.
+#[derive(Debug, Clone)]
+pub(super) struct NamedColumn {
+    pub(super) name: ColumnName,
+    pub(super) position: usize,
+}
+
+/// Gives each column of a file a name in a table, and returns notices. A column without a name gets one by its position,
+/// unless `is_empty` says that it has no values: it is left out then.
+pub(super) fn name_columns(
+    columns: &[SourceColumn],
+    is_empty: impl Fn(usize) -> bool,
+) -> Result<(Vec<NamedColumn>, Vec<HeaderFinding>), Vec<HeaderFinding>> {
+    if columns.len() > MAX_TABLE_COLUMNS {
+        let message = format!("the file has {} columns: a table has at most {MAX_TABLE_COLUMNS}", columns.len());
+        return Err(vec![HeaderFinding { column: None, reason: Reason::TableInvalid, message }]);
+    }
+    let (mut named, mut notices, mut faults) = (Vec::<NamedColumn>::new(), Vec::new(), Vec::new());
+    for (position, column) in columns.iter().enumerate() {
+        let header = &column.name;
+        if header.trim().is_empty() && is_empty(position) {
+            continue;
+        }
+        let name = if header.trim().is_empty() {
+            let name = format!("column_{}", position + 1);
+            let message = format!("column {} has no name in the file and is named `{name}`", position + 1);
+            notices.push(finding(&name, Reason::ColumnUnnamed, message));
+            ColumnName::parse(name)
+        } else {
+            ColumnName::from_text(header)
+        };
+        let name = match name {
+            Ok(name) => name,
+            Err(error) => {
+                let message = format!("no name of a column can be made of `{header}`: {error}");
+                faults.push(finding(header, Reason::ColumnInvalid, message));
+                continue;
+            }
+        };
+        if let Some(first) = named.iter().find(|first| first.name == name) {
+            let other = &columns[first.position].name;
+            let message = if other == header {
+                format!("the header has the column `{header}` more than once")
+            } else {
+                format!("the columns `{other}` and `{header}` would both be named `{name}`: rename one")
+            };
+            faults.push(finding(header, Reason::ColumnRepeated, message));
+            continue;
+        }
+        if is_reserved(name.as_str()) {
+            let message = format!("`{name}` is a keyword of SQL: write it as \"{name}\", with quotes");
+            notices.push(finding(name.as_str(), Reason::ColumnKeyword, message));
+        }
+        named.push(NamedColumn { name, position });
+    }
+    if faults.is_empty() { Ok((named, notices)) } else { Err(faults) }
+}
+
+/// The position of each column of the table in the file.
+///
+/// The names of the file are those of the table, as they are or in the form that [`ColumnName::from_text`] gives them. A
+/// file that lacks a column is refused, unless `may_lack` says that its format leaves out what has no value.
+pub(super) fn locate_columns(
+    table: &Table,
+    columns: &[SourceColumn],
+    may_lack: bool,
+) -> Result<(Vec<Option<usize>>, Vec<HeaderFinding>), Vec<HeaderFinding>> {
+    let names: Vec<_> = columns
+        .iter()
+        .map(|column| ColumnName::parse(column.name.trim()).or_else(|_| ColumnName::from_text(&column.name)).ok())
+        .collect();
+    let (mut positions, mut faults) = (Vec::new(), Vec::new());
+    for column in table.columns() {
+        let mut found = (0..names.len()).filter(|&index| names[index].as_ref() == Some(&column.name));
+        let position = found.next();
+        if found.next().is_some() {
+            let message = format!("the header has the column `{}` more than once", column.name);
+            faults.push(finding(column.name.as_str(), Reason::ColumnRepeated, message));
+        }
+        if position.is_none() && !may_lack {
+            let message = match similar(&column.name, columns) {
+                Some(similar) => {
+                    format!("the header has no column `{0}`, but `{similar}`: did you mean `{0}`?", column.name)
+                }
+                None => format!("the header has no column `{}`, which the table has", column.name),
+            };
+            faults.push(finding(column.name.as_str(), Reason::ColumnMissing, message));
+        }
+        positions.push(position);
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let unknown = (0..columns.len())
+        // Spreadsheets leave columns that have neither a name nor values.
+        .filter(|index| !positions.contains(&Some(*index)) && !columns[*index].name.trim().is_empty())
+        .map(|index| {
+            let name = &columns[index].name;
+            finding(name, Reason::ColumnUnknown, format!("the column `{name}` is unknown and was skipped"))
+        });
+    let notices = unknown.collect();
+    Ok((positions, notices))
+}
+
+fn similar<'a>(name: &ColumnName, columns: &'a [SourceColumn]) -> Option<&'a str> {
+    let likeness = |column: &SourceColumn| {
+        strsim::normalized_damerau_levenshtein(&column.name.to_lowercase(), name.as_str())
+    };
+    let best = columns.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)))?;
+    (likeness(best) >= 0.7).then_some(best.name.as_str())
+}
+
+/// The type that has every value of both types, as the values of two files.
+pub(super) fn common_type(one: &ColumnChoice, other: &ColumnChoice) -> ColumnType {
+    match (one.data_type, other.data_type) {
+        (one, other) if one == other => one,
+        (_, data_type) if one.values == 0 => data_type,
+        (data_type, _) if other.values == 0 => data_type,
+        (narrow, wide) if narrow.widens_to(wide) => wide,
+        (wide, narrow) if narrow.widens_to(wide) => wide,
+        _ => ColumnType::Text,
+    }
+}
+
+/// The stored column, widened to the values of a file if that loses nothing.
+pub(super) fn widened(stored: &TableColumn, choice: &ColumnChoice) -> TableColumn {
+    let data_type = if choice.values > 0 && stored.data_type.widens_to(choice.data_type) {
+        choice.data_type
+    } else {
+        stored.data_type
+    };
+    TableColumn { data_type, ..stored.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(names: &[&str]) -> Vec<SourceColumn> {
+        let column =
+            |name: &&str| SourceColumn { name: (*name).to_owned(), data_type: None, description: None };
+        names.iter().map(column).collect()
+    }
+
+    fn named(names: &[&str]) -> Result<Vec<String>, Vec<String>> {
+        match name_columns(&columns(names), |position| position == 9) {
+            Ok((named, _)) => Ok(named.into_iter().map(|column| column.name.into()).collect()),
+            Err(faults) => Err(faults.into_iter().map(|fault| fault.message).collect()),
+        }
+    }
+
+    #[test]
+    fn columns_are_named_after_the_header() {
+        let names = ["", "Order Date", "select", "Größe", "a", "b", "c", "d", "e", ""];
+        let expected = ["column_1", "order_date", "select", "größe", "a", "b", "c", "d", "e"];
+        assert_eq!(named(&names).unwrap(), expected);
+        let (_, notices) = name_columns(&columns(&names), |_| false).unwrap();
+        let reasons: Vec<_> = notices.iter().map(|notice| notice.reason).collect();
+        assert_eq!(reasons, [Reason::ColumnUnnamed, Reason::ColumnKeyword, Reason::ColumnUnnamed]);
+    }
+
+    #[test]
+    fn names_that_become_the_same_are_refused() {
+        let faults = named(&["a b", "A_B", "x", "x", "€"]).unwrap_err();
+        assert_eq!(faults.len(), 3);
+        assert!(faults[0].contains("`a b` and `A_B` would both be named `a_b`"), "{faults:?}");
+        assert!(faults[1].contains("`x` more than once"), "{faults:?}");
+        let many = vec!["x"; MAX_TABLE_COLUMNS + 1];
+        assert!(named(&many).unwrap_err()[0].contains("at most 1600"));
+    }
+}

@@ -1,0 +1,120 @@
+//! A file of rows: its digest, and its identity while it is read.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use metricd_repository::ContentDigest;
+
+use crate::source::{FileFormat, ReadError, ReadOptions, TableReader};
+use crate::{Input, Progress, Reason};
+
+/// The number of bytes that are read at once.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// A file with the rows of a table.
+#[derive(Debug)]
+pub(crate) struct TableFile {
+    pub(crate) input: Input,
+    format: Arc<dyn FileFormat>,
+    /// The digest, and the file whose digest it is.
+    digest: Option<(ContentDigest, Identity)>,
+}
+
+/// What changes if a file is written or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    size_bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Identity {
+    fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size_bytes: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
+    }
+}
+
+impl TableFile {
+    pub(crate) fn new(input: Input, format: Arc<dyn FileFormat>) -> Self {
+        Self { input, format, digest: None }
+    }
+
+    /// The digest of the content. Reads the file when it is first called.
+    pub(crate) fn digest(&mut self) -> io::Result<ContentDigest> {
+        if let Some((digest, _)) = self.digest {
+            return Ok(digest);
+        }
+        let mut file = self.input.reader()?;
+        let identity = Identity::of(&file)?;
+        let mut hasher = blake3::Hasher::new();
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            match file.read(&mut chunk)? {
+                0 => break,
+                read => hasher.update(chunk.get(..read).unwrap_or_default()),
+            };
+        }
+        let digest = ContentDigest(*hasher.finalize().as_bytes());
+        self.digest = Some((digest, identity));
+        self.check_unchanged()?;
+        Ok(digest)
+    }
+
+    /// Opens the file whose digest was taken.
+    pub(crate) fn open(
+        &self,
+        options: &ReadOptions,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Box<dyn TableReader>, ReadError> {
+        self.check_unchanged()?;
+        let file = ProgressFile { file: self.input.reader()?, progress: Arc::clone(progress) };
+        self.format.open(Box::new(file), options)
+    }
+
+    /// Fails if the file is not the one whose digest was taken, or was written since.
+    pub(crate) fn check_unchanged(&self) -> io::Result<()> {
+        match &self.digest {
+            Some((_, identity)) if Identity::of(&self.input.reader()?)? != *identity => {
+                let name = self.input.name();
+                let message = format!("`{name}` {}: try again when it is complete", changed());
+                Err(io::Error::other(message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The meaning of [`Reason::FileChanged`] without its subject.
+fn changed() -> &'static str {
+    Reason::FileChanged.meaning().trim_start_matches("the file ")
+}
+
+/// A file that reports the bytes that are read.
+struct ProgressFile {
+    file: File,
+    progress: Arc<dyn Progress>,
+}
+
+impl Read for ProgressFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.progress.advance(read as u64);
+        Ok(read)
+    }
+}
+
+impl Seek for ProgressFile {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.file.seek(position)
+    }
+}

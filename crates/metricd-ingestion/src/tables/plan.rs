@@ -1,0 +1,524 @@
+//! Decides which table each file is loaded into, with which columns, and which files were loaded before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use metricd_domain::{ColumnText, Load, Location, Table, TableColumn, TableName, TableParts, TextFormat};
+use metricd_execution::PendingTable;
+use metricd_repository::{ContentDigest, ExistingState, ExistingTable, LoadedContent, TableUpdate};
+
+use super::changes::losses;
+use super::columns::{HeaderFinding, common_type, locate_columns, name_columns, widened};
+use super::file::TableFile;
+use crate::columns::{ColumnChoice, TypeChooser};
+use crate::findings::Findings;
+use crate::source::{Next, ReadError, ReadOptions, SourceColumn, SourceRow};
+use crate::validate::Located;
+use crate::{Progress, Reason};
+
+/// The files of rows of an ingestion, and the tables that its definitions declare.
+#[derive(Debug, Default)]
+pub(crate) struct TablePlanner {
+    pub(crate) files: Vec<TableFile>,
+    pub(crate) declared: Vec<Located<Table>>,
+    /// The names of tables whose declaration was refused.
+    pub(crate) refused: BTreeSet<TableName>,
+    /// How files are read whose table has no format of its own.
+    pub(crate) options: ReadOptions,
+    /// The table of all files, if the caller names it.
+    pub(crate) target: Option<TableName>,
+    /// The contents that were read to choose types, by file and format: planning may be repeated.
+    analyses: Vec<(usize, TextFormat, Arc<Analysis>)>,
+}
+
+/// A table that is stored, and what is loaded into it.
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedTable {
+    pub(crate) table: Table,
+    pub(crate) before: Option<Table>,
+    /// The files of the table, by their index.
+    pub(crate) files: Vec<usize>,
+    pub(crate) contents: Vec<PlannedContent>,
+    /// The number of rows of the files that were loaded before.
+    pub(crate) known_rows: u64,
+    /// Why the types of the columns were chosen, and what is open, in the order of the columns.
+    pub(crate) choices: Vec<Option<ColumnChoice>>,
+}
+
+/// A file that is loaded.
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedContent {
+    pub(crate) file: usize,
+    pub(crate) digest: ContentDigest,
+    /// The position of each column of the table in the file.
+    pub(crate) positions: Vec<Option<usize>>,
+    pub(crate) options: ReadOptions,
+}
+
+impl PlannedTable {
+    pub(crate) fn update(&self) -> TableUpdate {
+        let contents = self.contents.iter().map(|content| content.digest).collect();
+        TableUpdate { table: self.table.clone(), contents }
+    }
+
+    /// The table, unless the stored one resolves SQL in the same way.
+    pub(crate) fn pending(&self) -> Option<PendingTable> {
+        let columns = |table: &Table| -> Vec<_> {
+            table.columns().iter().map(|column| (column.name.clone(), column.data_type)).collect()
+        };
+        let is_same = self.before.as_ref().is_some_and(|before| columns(before) == columns(&self.table));
+        (!is_same).then(|| PendingTable { before: self.before.clone(), after: self.table.clone() })
+    }
+}
+
+/// What a file shows about its columns.
+#[derive(Debug)]
+struct Analysis {
+    columns: Vec<SourceColumn>,
+    may_lack_columns: bool,
+    choices: Vec<ColumnChoice>,
+    row_count: u64,
+}
+
+/// Why a file is not loaded.
+enum Rejected {
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// It was refused, and reported.
+    Refused,
+}
+
+impl From<io::Error> for Rejected {
+    fn from(error: io::Error) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// A table that is planned: its files, its declaration and what is stored.
+struct Subject<'a> {
+    name: &'a TableName,
+    files: Vec<usize>,
+    declared: Option<&'a Located<Table>>,
+    existing: Option<&'a ExistingTable>,
+}
+
+impl TablePlanner {
+    /// Plans every table. What cannot be stored is refused in `findings`.
+    ///
+    /// # Errors
+    ///
+    /// Any error of reading a file.
+    pub(crate) fn plan(
+        &mut self,
+        existing: &ExistingState,
+        progress: &Arc<dyn Progress>,
+        findings: &mut Findings,
+    ) -> io::Result<Vec<PlannedTable>> {
+        let declared = std::mem::take(&mut self.declared);
+        let planned = self.plan_all(&declared, existing, progress, findings);
+        self.declared = declared;
+        planned
+    }
+
+    fn plan_all(
+        &mut self,
+        declared: &[Located<Table>],
+        existing: &ExistingState,
+        progress: &Arc<dyn Progress>,
+        findings: &mut Findings,
+    ) -> io::Result<Vec<PlannedTable>> {
+        let declarations = unique(declared, findings);
+        let mut files: BTreeMap<TableName, Vec<usize>> = BTreeMap::new();
+        for index in 0..self.files.len() {
+            match self.table_of(index, &declarations, existing) {
+                Ok(name) => files.entry(name).or_default().push(index),
+                Err(message) => findings.refuse(self.at(index), None, Reason::TableInvalid, message),
+            }
+        }
+        let names: BTreeSet<_> = declarations.keys().copied().chain(files.keys()).cloned().collect();
+        let mut planned = Vec::new();
+        for name in names {
+            let subject = Subject {
+                name: &name,
+                files: files.remove(&name).unwrap_or_default(),
+                declared: declarations.get(&name).copied(),
+                existing: existing.tables.get(&name),
+            };
+            if self.is_refused(&subject, existing, findings) {
+                continue;
+            }
+            match self.plan_table(subject, progress, findings) {
+                Ok(table) => planned.push(table),
+                Err(Rejected::Refused) => {}
+                Err(Rejected::Unreadable(error)) => return Err(error),
+            }
+        }
+        Ok(planned)
+    }
+
+    fn at(&self, file: usize) -> Location {
+        let file = self.files.get(file).map(|file| file.input.name().to_owned()).unwrap_or_default();
+        Location { file, ..Location::default() }
+    }
+
+    /// The name of the table that the file is loaded into: the caller's, that of a table which names the file, or one
+    /// made of the file's name.
+    fn table_of(
+        &self,
+        file: usize,
+        declared: &BTreeMap<&TableName, &Located<Table>>,
+        existing: &ExistingState,
+    ) -> Result<TableName, String> {
+        if let Some(name) = &self.target {
+            return Ok(name.clone());
+        }
+        let input = &self.files[file].input;
+        let names_file = |table: &Table| table.parts().file.as_deref() == Some(input.file_name());
+        let of_declared = declared.values().map(|declared| &declared.value).find(|table| names_file(table));
+        let of_stored = || {
+            let stored = existing.tables.values().map(|existing| &existing.table);
+            stored.filter(|table| !declared.contains_key(table.name())).find(|table| names_file(table))
+        };
+        if let Some(table) = of_declared.or_else(of_stored) {
+            return Ok(table.name().clone());
+        }
+        let stem = input.table_stem();
+        TableName::from_text(stem).map_err(|error| {
+            format!("no name of a table can be made of `{stem}`: {error}; name the table with `--table`, or declare it")
+        })
+    }
+
+    /// Refuses a table that cannot be stored whatever its files contain.
+    fn is_refused(&self, subject: &Subject<'_>, existing: &ExistingState, findings: &mut Findings) -> bool {
+        let Subject { name, files, declared, existing: stored } = subject;
+        let mut refuse = |reason, message: &str| {
+            let locations = declared.iter().map(|declared| declared.location.clone());
+            for location in locations.chain(files.iter().map(|file| self.at(*file))) {
+                findings.refuse(location, Some(name.as_str()), reason, message);
+            }
+            true
+        };
+        if self.refused.contains(*name) {
+            let message = format!("the declaration of the table `{name}` was refused, and its file with it");
+            return refuse(Reason::TableRefused, &message);
+        }
+        if stored.is_none() && existing.other_relations.contains(name.as_str()) {
+            let message = format!("the database has `{name}` already, and no file has made it: choose another name");
+            return refuse(Reason::TableConflict, &message);
+        }
+        if let (Some(declared), Some(stored)) = (declared, stored) {
+            let losses = losses(&stored.table, &declared.value);
+            if !losses.is_empty() {
+                let message = format!("the declaration would lose data: {}", losses.join("; "));
+                return refuse(Reason::TableIncompatible, &message);
+            }
+        }
+        false
+    }
+
+    fn plan_table(
+        &mut self,
+        subject: Subject<'_>,
+        progress: &Arc<dyn Progress>,
+        findings: &mut Findings,
+    ) -> Result<PlannedTable, Rejected> {
+        let mut digests = Vec::new();
+        for &file in &subject.files {
+            digests.push((file, self.files[file].digest()?));
+        }
+        // The table, if the files do not decide its columns.
+        let fixed = match (subject.declared, subject.existing) {
+            (Some(declared), _) => Some(declared.value.clone()),
+            (None, Some(existing)) => self.stored_as_is(existing, &digests),
+            (None, None) => None,
+        };
+        let before = subject.existing.map(|existing| existing.table.clone());
+        let Some(table) = fixed else {
+            return self.plan_chosen(&subject, before, &digests, progress, findings);
+        };
+        let loads = match subject.existing {
+            Some(existing) if existing.table == table || table.load() == Load::Append => existing.loads.as_slice(),
+            _ => &[],
+        };
+        let (pending, known_rows) = not_loaded(&table, loads, &digests);
+        let mut contents = Vec::new();
+        for (file, digest) in pending {
+            let options = self.options_for(&table.parts().format);
+            let (columns, may_lack) = self.header(file, &options, progress, findings)?;
+            let positions = self.report_header(file, locate_columns(&table, &columns, may_lack), findings)?;
+            contents.push(PlannedContent { file, digest, positions, options });
+        }
+        let choices = vec![None; table.columns().len()];
+        Ok(PlannedTable { table, before, files: subject.files, contents, known_rows, choices })
+    }
+
+    /// The stored table, if definitions declare it, or if all files were loaded before.
+    fn stored_as_is(&self, existing: &ExistingTable, digests: &[(usize, ContentDigest)]) -> Option<Table> {
+        let table = &existing.table;
+        let is_read_alike = self.options.text.is_default() || self.options.text == table.parts().format;
+        let is_known = is_read_alike && not_loaded(table, &existing.loads, digests).0.is_empty();
+        (table.parts().declared || is_known).then(|| table.clone())
+    }
+
+    /// Plans a table whose columns are chosen from its files.
+    fn plan_chosen(
+        &mut self,
+        subject: &Subject<'_>,
+        before: Option<Table>,
+        digests: &[(usize, ContentDigest)],
+        progress: &Arc<dyn Progress>,
+        findings: &mut Findings,
+    ) -> Result<PlannedTable, Rejected> {
+        let format = match &before {
+            Some(before) if self.options.text.is_default() => before.parts().format.clone(),
+            _ => self.options.text.clone(),
+        };
+        let options = self.options_for(&format);
+        let mut chosen = ChosenColumns::of(before.as_ref());
+        let mut analyses = Vec::new();
+        for &(file, digest) in digests {
+            let analysis = self.analyse(file, &options, progress, findings)?;
+            if before.is_none() && analysis.row_count == 0 {
+                let message = "the file has no rows, from which the types of its columns could be chosen: declare the \
+                               table in a file of definitions";
+                findings.refuse(self.at(file), None, Reason::FileEmpty, message);
+                return Err(Rejected::Refused);
+            }
+            let named = name_columns(&analysis.columns, |index| analysis.choices[index].values == 0);
+            let named = self.report_header(file, named, findings)?;
+            let added = chosen.add(&analysis, &named, before.is_some() || !analyses.is_empty());
+            self.report_header(file, added.map(|()| ((), Vec::new())), findings)?;
+            analyses.push((file, digest, analysis));
+        }
+        let parts = match &before {
+            Some(before) => TableParts { columns: chosen.columns, format, ..before.parts().clone() },
+            None => TableParts { format, ..TableParts::new(subject.name.clone(), chosen.columns) },
+        };
+        let table = Table::new(parts).map_err(|error| {
+            let first = subject.files.first().copied().unwrap_or_default();
+            findings.refuse(self.at(first), Some(subject.name.as_str()), Reason::TableInvalid, error.to_string());
+            Rejected::Refused
+        })?;
+        let loads = match (&before, subject.existing) {
+            (Some(before), Some(existing)) if *before == table || table.load() == Load::Append => &existing.loads,
+            _ => &Vec::new(),
+        };
+        let (pending, known_rows) = not_loaded(&table, loads, digests);
+        let mut contents = Vec::new();
+        for (file, digest, analysis) in analyses {
+            if !pending.contains(&(file, digest)) {
+                continue;
+            }
+            let located = locate_columns(&table, &analysis.columns, analysis.may_lack_columns);
+            let positions = self.report_header(file, located.map(|(positions, _)| (positions, Vec::new())), findings)?;
+            contents.push(PlannedContent { file, digest, positions, options: options.clone() });
+        }
+        let files = subject.files.clone();
+        Ok(PlannedTable { table, before, files, contents, known_rows, choices: chosen.choices })
+    }
+
+    fn options_for(&self, format: &TextFormat) -> ReadOptions {
+        let text = if format.is_default() { self.options.text.clone() } else { format.clone() };
+        ReadOptions { text, ..self.options.clone() }
+    }
+
+    /// The columns of a file, and whether its format leaves out columns without values.
+    fn header(
+        &self,
+        file: usize,
+        options: &ReadOptions,
+        progress: &Arc<dyn Progress>,
+        findings: &mut Findings,
+    ) -> Result<(Vec<SourceColumn>, bool), Rejected> {
+        let opened = self.files[file].open(options, progress);
+        let reader = opened.map_err(|error| self.report_read_error(file, error, findings))?;
+        Ok((reader.columns().to_vec(), reader.may_lack_columns()))
+    }
+
+    /// Reads a whole file to choose the types of its columns.
+    fn analyse(
+        &mut self,
+        file: usize,
+        options: &ReadOptions,
+        progress: &Arc<dyn Progress>,
+        findings: &mut Findings,
+    ) -> Result<Arc<Analysis>, Rejected> {
+        let known = self.analyses.iter().find(|(of, format, _)| *of == file && *format == options.text);
+        if let Some((.., analysis)) = known {
+            return Ok(Arc::clone(analysis));
+        }
+        let analysis = self.files[file].open(options, progress).and_then(|mut reader| {
+            let columns = reader.columns().to_vec();
+            let mut chooser = TypeChooser::new(&columns, &options.text).map_err(|error| ReadError::Content {
+                reason: Reason::TableInvalid,
+                message: error.to_string(),
+            })?;
+            let (mut row, mut row_count) = (SourceRow::default(), 0);
+            loop {
+                match reader.read(&mut row)? {
+                    Next::Row { line } => {
+                        chooser.observe(line, &row);
+                        row_count += 1;
+                    }
+                    // The fault is reported when the file is loaded.
+                    Next::Fault(_) => {}
+                    Next::End => break,
+                }
+            }
+            let may_lack_columns = reader.may_lack_columns();
+            Ok(Analysis { columns, may_lack_columns, choices: chooser.finish(), row_count })
+        });
+        let analysis = Arc::new(analysis.map_err(|error| self.report_read_error(file, error, findings))?);
+        self.analyses.push((file, options.text.clone(), Arc::clone(&analysis)));
+        Ok(analysis)
+    }
+
+    fn report_read_error(&self, file: usize, error: ReadError, findings: &mut Findings) -> Rejected {
+        match error {
+            ReadError::Io(error) => Rejected::Unreadable(error),
+            ReadError::Content { reason, message } => {
+                findings.refuse(self.at(file), None, reason, message);
+                Rejected::Refused
+            }
+        }
+    }
+
+    /// Reports the notices or faults of a header.
+    fn report_header<T>(
+        &self,
+        file: usize,
+        found: Result<(T, Vec<HeaderFinding>), Vec<HeaderFinding>>,
+        findings: &mut Findings,
+    ) -> Result<T, Rejected> {
+        let location = |finding: &HeaderFinding| Location { column: finding.column.clone(), ..self.at(file) };
+        match found {
+            Ok((value, notices)) => {
+                for notice in notices {
+                    findings.notice(location(&notice), notice.reason, notice.message);
+                }
+                Ok(value)
+            }
+            Err(faults) => {
+                for fault in faults {
+                    findings.refuse(location(&fault), None, fault.reason, fault.message);
+                }
+                Err(Rejected::Refused)
+            }
+        }
+    }
+}
+
+/// The declarations by name. Of two that differ, the first is kept and the other one refused.
+fn unique<'a>(declared: &'a [Located<Table>], findings: &mut Findings) -> BTreeMap<&'a TableName, &'a Located<Table>> {
+    let mut unique: BTreeMap<&TableName, &Located<Table>> = BTreeMap::new();
+    for table in declared {
+        match unique.get(table.value.name()) {
+            Some(first) if first.value != table.value => {
+                let message = format!(
+                    "`{}` is already the name of another table in `{}`; the first one is kept",
+                    table.value.name(),
+                    first.location.file
+                );
+                let name = Some(table.value.name().as_str());
+                findings.refuse(table.location.clone(), name, Reason::TableConflict, message);
+            }
+            Some(_) => {}
+            None => {
+                unique.insert(table.value.name(), table);
+            }
+        }
+    }
+    unique
+}
+
+/// The files that were not loaded before, and the number of rows of the others.
+fn not_loaded(
+    table: &Table,
+    loads: &[LoadedContent],
+    digests: &[(usize, ContentDigest)],
+) -> (Vec<(usize, ContentDigest)>, u64) {
+    let rows = |loads: &[LoadedContent]| loads.iter().map(|content| content.row_count).sum();
+    match table.load() {
+        // Only the last load counts, as a whole.
+        Load::Replace | Load::Upsert => {
+            let is_same = loads.iter().map(|content| &content.digest).eq(digests.iter().map(|(_, digest)| digest));
+            if is_same { (Vec::new(), rows(loads)) } else { (digests.to_vec(), 0) }
+        }
+        Load::Append | Load::Multiset => {
+            let known = |digest: &ContentDigest| loads.iter().find(|content| content.digest == *digest);
+            let pending = digests.iter().filter(|(_, digest)| known(digest).is_none()).copied().collect();
+            let known_rows = digests.iter().filter_map(|(_, digest)| known(digest)).map(|content| content.row_count);
+            (pending, known_rows.sum())
+        }
+    }
+}
+
+/// The columns of a table that are chosen from one file after another.
+struct ChosenColumns {
+    columns: Vec<TableColumn>,
+    choices: Vec<Option<ColumnChoice>>,
+}
+
+impl ChosenColumns {
+    /// Begins with the stored columns.
+    fn of(before: Option<&Table>) -> Self {
+        let columns = before.map(|table| table.columns().to_vec()).unwrap_or_default();
+        Self { choices: vec![None; columns.len()], columns }
+    }
+
+    /// Adds the columns of a file. If the table is stored, its columns are widened at most.
+    fn add(
+        &mut self,
+        analysis: &Analysis,
+        named: &[super::columns::NamedColumn],
+        is_known: bool,
+    ) -> Result<(), Vec<HeaderFinding>> {
+        let mut faults = Vec::new();
+        for super::columns::NamedColumn { name, position } in named {
+            let (choice, source) = (&analysis.choices[*position], &analysis.columns[*position]);
+            let Some(index) = self.columns.iter().position(|column| column.name == *name) else {
+                let mut column = TableColumn::new(name.clone(), choice.data_type);
+                column.description = described(source);
+                self.columns.push(column);
+                self.choices.push(Some(choice.clone()));
+                continue;
+            };
+            match &mut self.choices[index] {
+                // Another file of this ingestion has it.
+                Some(first) => {
+                    let data_type = common_type(first, choice);
+                    self.columns[index].data_type = data_type;
+                    first.data_type = data_type;
+                    first.values += choice.values;
+                }
+                None => {
+                    let wider = widened(&self.columns[index], choice);
+                    if wider.data_type != self.columns[index].data_type {
+                        self.choices[index] = Some(choice.clone());
+                    }
+                    self.columns[index] = wider;
+                }
+            }
+        }
+        if is_known && !analysis.may_lack_columns {
+            for column in &self.columns {
+                if !named.iter().any(|named| named.name == column.name) {
+                    faults.push(HeaderFinding {
+                        column: Some(column.name.to_string()),
+                        reason: Reason::ColumnMissing,
+                        message: format!("the header has no column `{}`, which the table has", column.name),
+                    });
+                }
+            }
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
+/// The description of a column: that of the file, or its name there if the table has another one.
+fn described(source: &SourceColumn) -> Option<ColumnText> {
+    let text = source.description.as_deref().unwrap_or(source.name.trim());
+    let is_same = source.description.is_none() && metricd_domain::ColumnName::parse(text).is_ok();
+    if is_same { None } else { ColumnText::description(text).ok() }
+}

@@ -1,0 +1,95 @@
+//! The part of the report that is about tables.
+
+use std::collections::BTreeMap;
+
+use metricd_domain::{IngestedColumn, IngestedTable, Location, RowCounts, TableChange, TableName};
+use metricd_repository::{Changes, KeyConflict, MAX_REFUSED_ROWS, TableChanges};
+
+use super::changes::describe;
+use super::file::TableFile;
+use super::plan::PlannedTable;
+use super::rows::FoundRows;
+use crate::Reason;
+use crate::findings::Findings;
+
+/// Reports each table, and adds what was found in its rows to `findings`.
+pub(crate) fn report_tables(
+    planned: &[PlannedTable],
+    files: &[TableFile],
+    mut found: BTreeMap<(TableName, usize), FoundRows>,
+    changes: &Changes,
+    findings: &mut Findings,
+) -> Vec<IngestedTable> {
+    let unchanged = TableChanges::default();
+    let mut tables = Vec::new();
+    for table in planned {
+        let changed = changes.tables.get(table.table.name()).unwrap_or(&unchanged);
+        let mut counts = RowCounts { read: table.known_rows, ..RowCounts::default() };
+        for index in 0..table.contents.len() {
+            if let Some(rows) = found.remove(&(table.table.name().clone(), index)) {
+                counts.read += rows.read;
+                counts.refused += rows.refused;
+                findings.append(rows.findings);
+            }
+        }
+        counts.added = changed.rows.added;
+        counts.changed = changed.rows.changed;
+        counts.unchanged = changed.rows.unchanged + table.known_rows;
+        counts.repeated = changed.rows.repeated;
+        counts.removed = changed.rows.removed;
+        counts.refused += changed.rows.refused;
+        refuse_keys(table, files, changed, findings);
+        tables.push(IngestedTable {
+            table: table.table.name().to_string(),
+            files: table.files.iter().map(|file| files[*file].input.name().to_owned()).collect(),
+            change: match (changed.is_new, changed.is_changed) {
+                (true, _) => TableChange::Created,
+                (false, true) => TableChange::Changed,
+                (false, false) => TableChange::Unchanged,
+            },
+            changes: table.before.as_ref().map(|before| describe(before, &table.table)).unwrap_or_default(),
+            load: table.table.load(),
+            columns: columns(table),
+            rows: counts,
+        });
+    }
+    tables
+}
+
+fn columns(table: &PlannedTable) -> Vec<IngestedColumn> {
+    let column = |(index, column): (usize, &metricd_domain::TableColumn)| {
+        let choice = table.choices.get(index).and_then(Option::as_ref);
+        IngestedColumn {
+            name: column.name.to_string(),
+            data_type: column.data_type,
+            because: choice.map(|choice| choice.because.clone()),
+            choice: choice.and_then(|choice| choice.choice.clone()),
+        }
+    };
+    table.table.columns().iter().enumerate().map(column).collect()
+}
+
+/// Refuses the rows that the store has refused because of their key.
+fn refuse_keys(table: &PlannedTable, files: &[TableFile], changed: &TableChanges, findings: &mut Findings) {
+    let key: Vec<_> = table.table.key().iter().map(|name| format!("`{name}`")).collect();
+    let key = key.join(", ");
+    for row in &changed.refused {
+        let file = table.contents.get(row.content).and_then(|content| files.get(content.file));
+        let file = file.map(|file| file.input.name().to_owned()).unwrap_or_default();
+        let location = Location { file, line: Some(row.position), ..Location::default() };
+        let (reason, message) = match row.conflict {
+            KeyConflict::InContents => {
+                let message = format!("an earlier row has the same key ({key}) and other values; the first one is kept");
+                (Reason::RowKeyRepeated, message)
+            }
+            KeyConflict::Stored => {
+                let message = format!("a stored row has the same key ({key}) and other values, and `append` keeps it");
+                (Reason::RowKeyConflict, message)
+            }
+        };
+        findings.refuse(location, None, reason, message);
+    }
+    if changed.rows.refused > MAX_REFUSED_ROWS as u64 {
+        findings.count_refused(changed.rows.refused - changed.refused.len() as u64);
+    }
+}
