@@ -22,5 +22,6 @@ mod writer;
 mod tests;
 
 pub use chooser::{ColumnChoice, TypeChooser};
+pub(crate) use fits::is_data;
 pub use format::InvalidDateFormat;
 pub use writer::{Padded, RowWriter};

@@ -239,19 +239,36 @@ fn value_end(text: &[u8]) -> Option<usize> {
 }
 
 /// The members of an object in valid JSON: the text of each key and of each value.
-pub(crate) fn members(object: &str) -> Vec<(&str, &str)> {
-    let bytes = object.as_bytes();
-    let skip = |at: usize| at + bytes[at..].iter().take_while(|byte| is_blank(**byte) || b",:".contains(byte)).count();
-    let mut members = Vec::new();
-    let mut at = skip(1);
-    while at < bytes.len() && bytes[at] != b'}' {
-        let Some(key_end) = value_end(&bytes[at..]).map(|end| at + end) else { break };
+pub(crate) fn members(object: &str) -> Members<'_> {
+    Members { object, at: 1 }
+}
+
+/// The members of an object.
+#[derive(Debug, Clone)]
+pub(crate) struct Members<'a> {
+    object: &'a str,
+    at: usize,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = self.object.as_bytes();
+        let skip = |at: usize| {
+            let is_between = |byte: &&u8| is_blank(**byte) || matches!(**byte, b',' | b':');
+            at + bytes.get(at..).unwrap_or_default().iter().take_while(is_between).count()
+        };
+        let key = skip(self.at);
+        if bytes.get(key).is_none_or(|byte| *byte == b'}') {
+            return None;
+        }
+        let key_end = key + value_end(&bytes[key..])?;
         let value = skip(key_end);
-        let Some(value_end) = value_end(&bytes[value..]).map(|end| value + end) else { break };
-        members.push((&object[at..key_end], &object[value..value_end]));
-        at = skip(value_end);
+        let value_end = value + value_end(bytes.get(value..)?)?;
+        self.at = value_end;
+        Some((self.object.get(key..key_end)?, self.object.get(value..value_end)?))
     }
-    members
 }
 
 #[cfg(test)]
@@ -327,9 +344,9 @@ mod tests {
     #[test]
     fn splits_an_object_into_members() {
         assert_eq!(
-            members(r#" {"a" : 1.50 ,"b":{"c":[1,2]}, "d,}":"x,\"}"}"#.trim()),
+            members(r#" {"a" : 1.50 ,"b":{"c":[1,2]}, "d,}":"x,\"}"}"#.trim()).collect::<Vec<_>>(),
             [("\"a\"", "1.50"), ("\"b\"", r#"{"c":[1,2]}"#), ("\"d,}\"", r#""x,\"}""#),]
         );
-        assert!(members("{ }").is_empty());
+        assert_eq!(members("{ }").next(), None);
     }
 }

@@ -75,6 +75,7 @@ pub use columns::{ColumnChoice, InvalidDateFormat, Padded, RowWriter, TypeChoose
 pub use ingest::{IngestError, IngestOptions, ingest};
 pub use input::{Input, InputError, Inputs};
 pub use progress::Progress;
+pub use readers::{CopyFormat, CsvFormat, JsonFormat, decompress};
 pub use reason::Reason;
 pub use render::render;
 pub use source::{

@@ -40,6 +40,8 @@ pub struct ReadOptions {
     pub text: TextFormat,
     /// The sheet of a workbook. `None` for the first one.
     pub sheet: Option<String>,
+    /// Whether the first row of a text file has values instead of names. The columns have no names then.
+    pub no_header: bool,
 }
 
 /// A column of a file.
@@ -108,7 +110,7 @@ pub struct RowFault {
 pub enum ReadError {
     /// The operating system cannot read the file.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// The content is not what the format allows. The file is refused.
     #[error("{message}")]
     Content {
@@ -117,6 +119,36 @@ pub enum ReadError {
         /// What is wrong and what was expected, for people.
         message: String,
     },
+}
+
+/// A fault in the content of a file that a layer below the format finds, such as the one that decompresses. It
+/// travels as an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct ContentFault {
+    pub(crate) reason: crate::Reason,
+    pub(crate) message: String,
+}
+
+impl From<ContentFault> for io::Error {
+    fn from(fault: ContentFault) -> Self {
+        Self::new(io::ErrorKind::InvalidData, fault)
+    }
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<ContentFault>() {
+            Ok(ContentFault { reason, message }) => Self::Content { reason, message },
+            Err(error) => Self::Io(error),
+        }
+    }
+}
+
+impl ReadError {
+    pub(crate) fn content(reason: crate::Reason, message: impl Into<String>) -> Self {
+        Self::Content { reason, message: message.into() }
+    }
 }
 
 /// What the file shows about a value besides its text.

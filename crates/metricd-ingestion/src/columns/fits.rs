@@ -57,7 +57,7 @@ pub(super) const DATE_NOTATION: u32 = DATE_GROUPS[0] | DATE_GROUPS[1] | DATE_GRO
 
 /// The notations that plain numbers may be mixed with.
 const BESIDE_INTEGERS: u32 = DECIMAL_COMMA | THOUSANDS | CURRENCY | PERCENT | TRAILING_MINUS;
-const BESIDE_DECIMALS: u32 = THOUSANDS | CURRENCY | PERCENT;
+const BESIDE_DECIMALS: u32 = THOUSANDS | CURRENCY | PERCENT | TRAILING_MINUS;
 
 /// The number of digits from which a whole number is text, because a program in JavaScript would lose digits.
 pub(super) const IDENTIFIER_DIGITS: usize = 17;
@@ -183,4 +183,11 @@ pub(super) fn is_uuid(bytes: &[u8]) -> bool {
             8 | 13 | 18 | 23 => *byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
+}
+
+/// Whether the text looks like a value of a type other than text, or like no value, and not like the name of a column.
+pub(crate) fn is_data(text: &str) -> bool {
+    let Ok(format) = ValueFormat::new(&metricd_domain::TextFormat::default()) else { return false };
+    let text = super::format::trim(text);
+    text.is_empty() || of(CellKind::Untyped, text, ALL, &format) & !YES_NO != 0
 }

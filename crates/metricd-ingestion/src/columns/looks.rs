@@ -44,7 +44,9 @@ pub(super) fn of(text: &str, format: &ValueFormat) -> u32 {
     }
     let comma = if !format.decimal_comma && is_comma_number(text) { DECIMAL_COMMA } else { 0 };
     let thousands = if is_thousands(text) { THOUSANDS } else { 0 };
-    comma | thousands
+    // Programs that write the minus sign at the end write other numbers without one.
+    let positive = if comma | thousands == 0 { 0 } else { TRAILING_MINUS };
+    comma | thousands | positive
 }
 
 fn is_amount(text: &str) -> bool {
@@ -156,11 +158,11 @@ mod tests {
             ("2025/02/01", YMD_SLASH | long),
             ("1.2.2025 9:30", DMY_DOT | YEAR_LONG | TIME_MINUTES),
             ("01/13/2025 09:30:59", MDY_SLASH | YEAR_LONG | TIME_SECONDS),
-            ("1.234,56", DECIMAL_COMMA),
-            ("1.234.567", DECIMAL_COMMA),
-            ("12,5", DECIMAL_COMMA),
-            ("1,234", DECIMAL_COMMA | THOUSANDS),
-            ("1,234.56", THOUSANDS),
+            ("1.234,56", DECIMAL_COMMA | TRAILING_MINUS),
+            ("1.234.567", DECIMAL_COMMA | TRAILING_MINUS),
+            ("12,5", DECIMAL_COMMA | TRAILING_MINUS),
+            ("1,234", DECIMAL_COMMA | THOUSANDS | TRAILING_MINUS),
+            ("1,234.56", THOUSANDS | TRAILING_MINUS),
             ("€ 12", CURRENCY),
             ("-$1,200.00", CURRENCY),
             ("12,50 €", CURRENCY),

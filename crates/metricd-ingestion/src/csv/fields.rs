@@ -1,64 +1,124 @@
 //! Splits a CSV record into fields.
 
-use csv_core::{ReadRecordResult, ReaderBuilder};
+use memchr::memchr;
 
 /// Splits records into fields, and reuses its buffers for each record.
 #[derive(Debug)]
 pub(super) struct FieldSplitter {
-    reader: csv_core::Reader,
-    text: Vec<u8>,
-    ends: Vec<usize>,
+    separator: u8,
+    /// The texts of fields with doubled quotes.
+    unescaped: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+/// The position of a field.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Without quotes: the positions are those in the record.
+    Plain,
+    /// In quotes: the positions are those in the record.
+    Quoted,
+    /// In quotes, with doubled ones: the positions are those in the buffer of unescaped texts.
+    Unescaped,
 }
 
 impl FieldSplitter {
     pub(super) fn new(separator: u8) -> Self {
-        Self { reader: ReaderBuilder::new().delimiter(separator).build(), text: Vec::new(), ends: Vec::new() }
+        Self { separator, unescaped: Vec::new(), spans: Vec::new() }
     }
 
     /// Splits a record that has balanced quotes and `fields` fields.
-    pub(super) fn split(&mut self, record: &[u8], fields: usize) -> Fields<'_> {
-        self.reader.reset();
-        // Unquoting never lengthens the text, so the buffers are large enough.
-        self.text.resize(record.len().max(1), 0);
-        self.ends.resize(fields + 1, 0);
-        let (mut read, mut written, mut ended) = (0, 0, 0);
+    pub(super) fn split<'a>(&'a mut self, record: &'a [u8], fields: usize) -> Fields<'a> {
+        self.spans.clear();
+        self.spans.reserve(fields);
+        self.unescaped.clear();
+        let mut at = 0;
         loop {
-            let (result, input, output, ends) =
-                self.reader.read_record(&record[read..], &mut self.text[written..], &mut self.ends[ended..]);
-            read += input;
-            written += output;
-            ended += ends;
-            match result {
-                ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
-                ReadRecordResult::Record | ReadRecordResult::End => break,
+            at = if record.get(at) == Some(&b'"') {
+                self.split_quoted(record, at + 1)
+            } else {
+                self.split_plain(record, at)
+            };
+            // The position is that of a separator, or the end.
+            if at >= record.len() {
+                return Fields { record, unescaped: &self.unescaped, spans: &self.spans };
             }
+            at += 1;
         }
-        Fields { text: &self.text, ends: &self.ends[..ended] }
+    }
+
+    /// Splits a field without quotes, and returns the position after it.
+    #[inline]
+    fn split_plain(&mut self, record: &[u8], start: usize) -> usize {
+        let end = memchr(self.separator, &record[start..]).map_or(record.len(), |length| start + length);
+        self.spans.push(Span { start, end, form: Form::Plain });
+        end
+    }
+
+    /// Splits a field in quotes whose text begins at `start`, and returns the position after the closing quote.
+    fn split_quoted(&mut self, record: &[u8], start: usize) -> usize {
+        let (mut at, unescaped_start) = (start, self.unescaped.len());
+        loop {
+            let end = memchr(b'"', &record[at..]).map_or(record.len(), |length| at + length);
+            if record.get(end + 1) == Some(&b'"') {
+                self.unescaped.extend_from_slice(&record[at..=end]);
+                at = end + 2;
+                continue;
+            }
+            let span = if at == start {
+                Span { start, end, form: Form::Quoted }
+            } else {
+                self.unescaped.extend_from_slice(&record[at..end]);
+                Span { start: unescaped_start, end: self.unescaped.len(), form: Form::Unescaped }
+            };
+            self.spans.push(span);
+            return end + 1;
+        }
     }
 }
 
 /// The unquoted fields of a record, as bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fields<'a> {
-    text: &'a [u8],
-    ends: &'a [usize],
+    record: &'a [u8],
+    unescaped: &'a [u8],
+    spans: &'a [Span],
 }
 
 impl<'a> Fields<'a> {
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        self.spans.len()
     }
 
     pub(crate) fn get(&self, index: usize) -> Option<&'a [u8]> {
-        let end = *self.ends.get(index)?;
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.text.get(start..end)
+        self.spans.get(index).and_then(|span| self.text(*span))
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = &'a [u8]> {
-        (0..self.len()).filter_map(move |index| self.get(index))
+        self.spans.iter().filter_map(move |span| self.text(*span))
+    }
+
+    /// The fields, and whether each is in quotes.
+    pub(crate) fn with_quotes(self) -> impl Iterator<Item = (&'a [u8], bool)> {
+        self.spans.iter().map(move |span| (self.text(*span).unwrap_or_default(), span.form != Form::Plain))
+    }
+
+    /// The record, as it is in the file.
+    pub(crate) fn record(self) -> &'a [u8] {
+        self.record
+    }
+
+    #[inline]
+    fn text(&self, span: Span) -> Option<&'a [u8]> {
+        let text = if span.form == Form::Unescaped { self.unescaped } else { self.record };
+        text.get(span.start..span.end)
     }
 }
 
@@ -75,6 +135,18 @@ mod tests {
         };
         assert_eq!(split(&mut splitter, "a,\"b \"\"c\"\"\nd\",", 3), ["a", "b \"c\"\nd", ""]);
         assert_eq!(split(&mut splitter, "\"\"", 1), [""]);
+        assert_eq!(split(&mut splitter, "\"\"\"\",\"a\"\"\",\"x\"", 3), ["\"", "a\"", "x"]);
         assert_eq!(split(&mut splitter, "x", 1), ["x"]);
+        assert_eq!(split(&mut splitter, "", 1), [""]);
+        assert_eq!(split(&mut splitter, ",", 2), ["", ""]);
+    }
+
+    #[test]
+    fn quotes_are_kept_apart_from_the_text() {
+        let mut splitter = FieldSplitter::new(b';');
+        let fields = splitter.split(b"a;\"\";\"b;\"\"\";", 4);
+        let quoted: Vec<_> = fields.with_quotes().collect();
+        let expected: [(&[u8], bool); 4] = [(b"a", false), (b"", true), (b"b;\"", true), (b"", false)];
+        assert_eq!(quoted, expected);
     }
 }

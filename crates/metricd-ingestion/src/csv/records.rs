@@ -48,6 +48,10 @@ pub(crate) struct CsvRecords<R> {
     line: u64,
     begun: bool,
     input_ended: bool,
+    /// The separator that the caller declares.
+    declared_separator: Option<u8>,
+    /// Whether a column `id` has valid ids.
+    has_ids: bool,
     separator: u8,
     splitter: FieldSplitter,
     shape: Option<Shape>,
@@ -63,10 +67,17 @@ impl<R: Read> CsvRecords<R> {
             line: 1,
             begun: false,
             input_ended: false,
+            declared_separator: None,
+            has_ids: true,
             separator: b',',
             splitter: FieldSplitter::new(b','),
             shape: None,
         }
+    }
+
+    /// Reads a table from `input`, whose columns may have any values. `separator` is detected if it is `None`.
+    pub(crate) fn of_table(input: R, separator: Option<u8>) -> Self {
+        Self { declared_separator: separator, has_ids: false, ..Self::new(input) }
     }
 
     /// The next record or fault. `None` at the end.
@@ -169,7 +180,7 @@ impl<R: Read> CsvRecords<R> {
             return Ok(false);
         }
         let fields = self.splitter.split(&self.buffer[at..end], fields);
-        let id = shape.id.and_then(|index| fields.get(index)).map(String::from_utf8_lossy);
+        let id = shape.id.filter(|_| self.has_ids).and_then(|index| fields.get(index)).map(String::from_utf8_lossy);
         Ok(id.is_none_or(|id| QueryId::parse(id).is_ok()))
     }
 
@@ -201,6 +212,7 @@ impl<R: Read> CsvRecords<R> {
         if is_declared {
             self.advance(self.start + next);
         }
+        let separator = self.declared_separator.unwrap_or(separator);
         self.separator = separator;
         self.splitter = FieldSplitter::new(separator);
         Ok(())

@@ -1,5 +1,7 @@
 //! Finds the end of a CSV record and checks its quotes.
 
+use memchr::{memchr, memchr_iter, memchr2};
+
 /// The result of scanning a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scan {
@@ -19,8 +21,27 @@ enum State {
 }
 
 /// Scans the record at the start of `text`. The end of `text` ends the record at the latest.
-#[expect(clippy::match_same_arms, reason = "the order of the arms shows the state machine")]
 pub(super) fn scan(text: &[u8], separator: u8) -> Scan {
+    let end = memchr2(b'\r', b'\n', text).unwrap_or(text.len());
+    if memchr(b'"', &text[..end]).is_some() {
+        return scan_quoted(text, separator);
+    }
+    let fields = 1 + memchr_iter(separator, &text[..end]).count();
+    Scan::Record { end, next: after_line_end(text, end), fields }
+}
+
+/// The position after the line end at `end`, or the end of the text.
+fn after_line_end(text: &[u8], end: usize) -> usize {
+    match text.get(end..) {
+        Some([b'\r', b'\n', ..]) => end + 2,
+        Some([_, ..]) => end + 1,
+        _ => text.len(),
+    }
+}
+
+/// Scans a record that has quotes.
+#[expect(clippy::match_same_arms, reason = "the order of the arms shows the state machine")]
+fn scan_quoted(text: &[u8], separator: u8) -> Scan {
     let mut state = State::FieldStart;
     let mut fields = 1;
     for (index, &byte) in text.iter().enumerate() {
@@ -34,8 +55,7 @@ pub(super) fn scan(text: &[u8], separator: u8) -> Scan {
                 State::FieldStart
             }
             (_, b'\r' | b'\n') => {
-                let next = index + 1 + usize::from(byte == b'\r' && text.get(index + 1) == Some(&b'\n'));
-                return Scan::Record { end: index, next, fields };
+                return Scan::Record { end: index, next: after_line_end(text, index), fields };
             }
             (State::QuoteInQuoted, _) => return Scan::StrayQuote,
             (State::FieldStart | State::Plain, _) => State::Plain,
@@ -50,8 +70,7 @@ pub(super) fn scan(text: &[u8], separator: u8) -> Scan {
 
 /// The position of the second line of `text`, or `None` if there is no line end.
 pub(super) fn next_line(text: &[u8]) -> Option<usize> {
-    let index = text.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
-    Some(index + 1 + usize::from(text[index] == b'\r' && text.get(index + 1) == Some(&b'\n')))
+    memchr2(b'\r', b'\n', text).map(|end| after_line_end(text, end))
 }
 
 /// The number of line ends in `text`.

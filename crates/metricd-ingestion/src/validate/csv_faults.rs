@@ -3,7 +3,7 @@
 use metricd_domain::{Location, MAX_ID_CHARS, QueryId};
 
 use crate::Reason;
-use crate::csv::{Columns, CsvFault, CsvRecord, Fields, Header, HeaderFault, MAX_RECORD_BYTES};
+use crate::csv::{Columns, CsvFault, CsvRecord, Fields, Header, HeaderFault, explain_width};
 use crate::findings::Findings;
 
 pub(super) fn at_line(file: &str, line: u64) -> Location {
@@ -66,26 +66,9 @@ fn refuse_header(file: &str, line: u64, header: &Header, fault: &HeaderFault, fi
 
 /// Refuses lines that could not be read as a record.
 pub(super) fn refuse_fault(file: &str, lines: (u64, u64), fault: CsvFault, text: &[u8], findings: &mut Findings) {
-    let skipped = match lines {
-        (first, last) if first == last => String::new(),
-        (first, last) => format!("; lines {first} to {last} were skipped"),
-    };
-    let (reason, message) = match fault {
-        CsvFault::StrayQuote => (
-            Reason::QuoteStray,
-            "a quote is misplaced: quote a field that contains quotes, and double each quote in it".to_owned(),
-        ),
-        CsvFault::Unclosed => (
-            Reason::QuoteUnclosed,
-            "a quoted field does not end: its closing quote is missing, or the file is truncated".to_owned(),
-        ),
-        CsvFault::TooLong => (
-            Reason::RecordTooLong,
-            format!("a record has more than {MAX_RECORD_BYTES} bytes: probably a closing quote is missing"),
-        ),
-    };
+    let (reason, message) = fault.explain(lines);
     let value = String::from_utf8_lossy(&text[..text.len().min(400)]);
-    findings.refuse(at_line(file, lines.0), Some(value.trim_end()), reason, message + &skipped);
+    findings.refuse(at_line(file, lines.0), Some(value.trim_end()), reason, message);
 }
 
 /// Whether the row has as many fields as the header. If it has not, it is refused. The last row may be truncated.
@@ -101,8 +84,7 @@ pub(super) fn validate_width(
         return true;
     }
     let shown: Vec<_> = row.iter().map(String::from_utf8_lossy).collect();
-    let truncated = if is_last && row.len() < width { "; the file may be truncated here" } else { "" };
-    let message = format!("the row has {} fields, but the header has {width}{truncated}", row.len());
+    let message = explain_width(row.len(), width, is_last);
     findings.refuse(at_line(file, line), Some(&shown.join(",")), Reason::RowRagged, message);
     false
 }

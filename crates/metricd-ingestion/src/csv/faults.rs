@@ -1,0 +1,35 @@
+//! Explains faults of CSV files, for people.
+
+use super::records::{CsvFault, MAX_RECORD_BYTES};
+use crate::Reason;
+
+impl CsvFault {
+    /// The code of a fault that affects these lines, and what is wrong.
+    pub(crate) fn explain(self, lines: (u64, u64)) -> (Reason, String) {
+        let skipped = match lines {
+            (first, last) if first == last => String::new(),
+            (first, last) => format!("; lines {first} to {last} were skipped"),
+        };
+        let (reason, message) = match self {
+            Self::StrayQuote => (
+                Reason::QuoteStray,
+                "a quote is misplaced: quote a field that contains quotes, and double each quote in it".to_owned(),
+            ),
+            Self::Unclosed => (
+                Reason::QuoteUnclosed,
+                "a quoted field does not end: its closing quote is missing, or the file is truncated".to_owned(),
+            ),
+            Self::TooLong => (
+                Reason::RecordTooLong,
+                format!("a record has more than {MAX_RECORD_BYTES} bytes: probably a closing quote is missing"),
+            ),
+        };
+        (reason, message + &skipped)
+    }
+}
+
+/// What is wrong with a row of `fields` fields, if the header has `width`. The last row may be truncated.
+pub(crate) fn explain_width(fields: usize, width: usize, is_last: bool) -> String {
+    let truncated = if is_last && fields < width { "; the file may be truncated here" } else { "" };
+    format!("the row has {fields} fields, but the header has {width}{truncated}")
+}
