@@ -17,11 +17,11 @@ use metricd_repository::{
 use uuid::Uuid;
 
 use crate::findings::Findings;
-use crate::kind::{Kind, detect_kind};
+use crate::kind::{Kind, Unrecognised, detect_kind};
 use crate::readers::text_formats;
 use crate::tables::{PlannedTable, RowReader, TableFile, TablePlanner, report_tables};
 use crate::validate::{FileDefinitions, ValidatedDefinitions, ValidationCache, parse_definitions, parse_queries};
-use crate::{FileFormat, Input, InputError, Inputs, Progress, ReadOptions, Reason};
+use crate::{FileFormat, Input, InputError, Inputs, Progress, ReadError, ReadOptions, Reason};
 
 /// The maximum size of a file of definitions or queries, in bytes. Such files are held in memory.
 const MAX_DEFINITIONS_BYTES: u64 = 256 << 20;
@@ -147,7 +147,7 @@ impl FileIngestion {
             findings: Findings::default(),
             file_definitions: FileDefinitions::default(),
             validated_definitions: ValidatedDefinitions::default(),
-            tables: TablePlanner { options: read, target: table, ..TablePlanner::default() },
+            tables: TablePlanner::new(read, table),
             planned: Vec::new(),
             rows: RowReader::default(),
         };
@@ -167,16 +167,14 @@ impl FileIngestion {
 
     fn read_file(&mut self, input: &Input) -> io::Result<()> {
         let file = input.name();
-        let extension = input.extension();
-        let detected =
-            match detect_kind(&input.read_up_to(DETECTION_BYTES)?, extension.as_deref(), &self.options.formats()) {
-                Ok(kind) => Some(kind),
-                Err(unrecognised) => {
-                    let value = unrecognised.value.as_deref();
-                    self.refuse_file(file, value, unrecognised.reason, &unrecognised.message);
-                    None
-                }
-            };
+        let detected = match self.detect(input)? {
+            Ok(kind) => Some(kind),
+            Err(unrecognised) => {
+                let value = unrecognised.value.as_deref();
+                self.refuse_file(file, value, unrecognised.reason, &unrecognised.message);
+                None
+            }
+        };
         let detected = detected.filter(|kind| match input.expected() {
             Some(expected) if kind.file_kind() != expected => {
                 let message = format!("the file was sent as {expected}, but contains {}", kind.file_kind());
@@ -214,6 +212,15 @@ impl FileIngestion {
         }
         self.progress.advance(input.size_bytes());
         Ok(())
+    }
+
+    /// The kind of a file. The inner error is a fault of its content.
+    fn detect(&self, input: &Input) -> io::Result<Result<Kind, Unrecognised>> {
+        match input.beginning(DETECTION_BYTES) {
+            Ok(beginning) => Ok(detect_kind(&beginning, input.extension().as_deref(), &self.options.formats())),
+            Err(ReadError::Io(error)) => Err(error),
+            Err(ReadError::Content { reason, message }) => Ok(Err(Unrecognised::new(reason, message, None))),
+        }
     }
 
     fn read_definitions(&mut self, input: &Input) -> io::Result<()> {

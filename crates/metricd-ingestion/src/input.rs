@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use metricd_domain::FileKind;
 
+use crate::ReadError;
+use crate::readers::decompress;
+
 /// A file to ingest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
@@ -28,9 +31,8 @@ pub struct Inputs {
 }
 
 /// The extensions of the files that are read from a folder.
-const EXTENSIONS: [&str; 13] = [
-    "json", "csv", "tsv", "psv", "ndjson", "jsonl", "parquet", "arrow", "arrows", "feather", "ipc", "xlsx", "copy",
-];
+const EXTENSIONS: [&str; 13] =
+    ["json", "csv", "tsv", "psv", "ndjson", "jsonl", "parquet", "arrow", "arrows", "feather", "ipc", "xlsx", "copy"];
 
 /// The extensions of compressed files, which follow that of the content.
 const COMPRESSED: [&str; 3] = ["gz", "zst", "zstd"];
@@ -194,6 +196,13 @@ impl Input {
 
     pub(crate) fn reader(&self) -> io::Result<File> {
         File::open(&self.path)
+    }
+
+    /// Reads the first `limit` bytes of the content, which may be compressed.
+    pub(crate) fn beginning(&self, limit: u64) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = Vec::new();
+        decompress(Box::new(self.reader()?))?.take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// Reads the first `limit` bytes, or the whole file if it is shorter.

@@ -24,7 +24,7 @@ pub(crate) struct Unrecognised {
 }
 
 impl Unrecognised {
-    fn new(reason: Reason, message: impl Into<String>, value: Option<String>) -> Self {
+    pub(crate) fn new(reason: Reason, message: impl Into<String>, value: Option<String>) -> Self {
         Self { reason, message: message.into(), value }
     }
 }
@@ -69,6 +69,11 @@ pub(crate) fn detect_kind(
         let value = String::from_utf8_lossy(beginning.get(..200).unwrap_or(beginning)).into_owned();
         Unrecognised::new(Reason::FileUnrecognised, Reason::FileUnrecognised.meaning(), Some(value))
     })
+}
+
+/// Whether a file that begins with these bytes is JSON.
+pub(crate) fn is_json(beginning: &[u8]) -> bool {
+    matches!(strip_byte_order_mark(beginning).trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 /// Whether the JSON is a file of definitions, and not the rows of a table: an array of objects, or an object on each
@@ -124,13 +129,23 @@ mod tests {
 
     #[test]
     fn detects_each_kind_by_its_content() {
-        for text in ["\u{feff}\n {\"items\": []}", "{\n\"id\": \"d\", \"tables\": []}", "{\"a\": 1}", "{\"layouts\": 1}\n{}"] {
+        for text in
+            ["\u{feff}\n {\"items\": []}", "{\n\"id\": \"d\", \"tables\": []}", "{\"a\": 1}", "{\"layouts\": 1}\n{}"]
+        {
             assert_eq!(kind(text), Some(Definitions), "{text}");
         }
         for text in ["id;query\n", "id,query\n", "\"query\",\"id\"\n", "id,qurey\n", "id,query,note\n"] {
             assert_eq!(kind(text), Some(Queries), "{text}");
         }
-        let rows = ["[]", "[{\"a\": 1}, nonsense", "{\"a\":1}\n{\"a\":2}", "a,b\n1,2", "query,clicks,date\n", "hello\n", "[1]"];
+        let rows = [
+            "[]",
+            "[{\"a\": 1}, nonsense",
+            "{\"a\":1}\n{\"a\":2}",
+            "a,b\n1,2",
+            "query,clicks,date\n",
+            "hello\n",
+            "[1]",
+        ];
         for text in rows {
             assert_eq!(kind(text), Some(Table), "{text}");
         }

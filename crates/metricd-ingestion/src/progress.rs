@@ -1,7 +1,6 @@
 //! The progress of an ingestion.
 
 use std::fmt::Debug;
-use std::io::{self, Read};
 
 /// Receives the progress of an ingestion. The calls come in the order of the methods, except for `advance`.
 pub trait Progress: Debug + Send + Sync {
@@ -32,19 +31,4 @@ impl Progress for () {
     fn validate(&self, _done: u64, _total: u64) {}
 
     fn store(&self) {}
-}
-
-/// A reader that reports the bytes that it reads.
-#[derive(Debug)]
-pub(crate) struct ProgressReader<R, P> {
-    pub(crate) reader: R,
-    pub(crate) progress: P,
-}
-
-impl<R: Read, P: AsRef<dyn Progress>> Read for ProgressReader<R, P> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(buffer)?;
-        self.progress.as_ref().advance(read as u64);
-        Ok(read)
-    }
 }

@@ -16,9 +16,16 @@ pub use csv::CsvFormat;
 pub use decompress::decompress;
 pub use json::JsonFormat;
 
+use std::sync::Arc;
+
 use metricd_domain::MAX_TABLE_COLUMNS;
 
-use crate::{ReadError, Reason, RowFault, SourceColumn};
+use crate::{FileFormat, ReadError, Reason, RowFault, SourceColumn};
+
+/// The formats of text. The last one detects any text.
+pub(crate) fn text_formats() -> [Arc<dyn FileFormat>; 3] {
+    [Arc::new(CopyFormat), Arc::new(JsonFormat), Arc::new(CsvFormat)]
+}
 
 /// The number of characters of a faulty text that is kept.
 const MAX_VALUE_CHARS: usize = 400;

@@ -1,6 +1,7 @@
 //! Files of rows: chooses their tables and columns, and reads the rows when the store requests them.
 
 mod changes;
+mod chosen;
 mod columns;
 mod file;
 mod plan;

@@ -11,7 +11,7 @@ mod references;
 mod suggestions;
 mod validation_cache;
 
-pub(crate) use definitions::{DraftDashboard, DraftTables, parse_definitions};
+pub(crate) use definitions::{DraftDashboard, parse_definitions};
 pub(crate) use merge::{Located, merge};
 pub(crate) use queries::parse_queries;
 pub(crate) use references::{FileDefinitions, ValidatedDefinitions};

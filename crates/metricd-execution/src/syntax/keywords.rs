@@ -53,6 +53,7 @@ pub(crate) fn keyword(word: &str) -> Option<Keyword> {
 }
 
 /// Whether SQL has to quote the word where it names a table or a column.
+#[must_use]
 pub fn is_reserved(word: &str) -> bool {
     keyword(word).is_some_and(|keyword| matches!(keyword.category, Category::FunctionOrType | Category::Reserved))
 }

@@ -114,11 +114,6 @@ impl<R: Read> CsvRecords<R> {
         }
     }
 
-    /// The separator of the fields. It is detected when the first record is read.
-    pub(crate) fn separator(&self) -> u8 {
-        self.separator
-    }
-
     /// Whether all fields of a record are empty. Spreadsheets leave such rows below a table.
     fn is_blank(&mut self, begin: usize, end: usize, fields: usize) -> bool {
         let record = &self.buffer[begin..end];

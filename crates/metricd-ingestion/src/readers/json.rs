@@ -103,6 +103,10 @@ impl TableReader for JsonReader {
         &self.columns
     }
 
+    fn may_lack_columns(&self) -> bool {
+        true
+    }
+
     fn read(&mut self, row: &mut SourceRow) -> Result<Next, ReadError> {
         row.clear();
         Ok(match self.records.next()? {

@@ -86,9 +86,8 @@ mod tests {
     use super::*;
 
     fn table(columns: &[(&str, ColumnType)]) -> Table {
-        let column = |(name, data_type): &(&str, ColumnType)| {
-            TableColumn::new(ColumnName::parse(*name).unwrap(), *data_type)
-        };
+        let column =
+            |(name, data_type): &(&str, ColumnType)| TableColumn::new(ColumnName::parse(*name).unwrap(), *data_type);
         let columns = columns.iter().map(column).collect();
         Table::new(TableParts::new(TableName::parse("sales").unwrap(), columns)).unwrap()
     }

@@ -3,9 +3,9 @@
 use metricd_domain::{ColumnName, ColumnType, MAX_TABLE_COLUMNS, Table, TableColumn};
 use metricd_execution::is_reserved;
 
+use crate::Reason;
 use crate::columns::ColumnChoice;
 use crate::source::SourceColumn;
-use crate::Reason;
 
 /// A fault of the header of a file, or a notice about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +19,9 @@ fn finding(column: &str, reason: Reason, message: String) -> HeaderFinding {
     HeaderFinding { column: Some(column.to_owned()), reason, message }
 }
 
+/// What was found in a header with notices, or its faults.
+pub(super) type HeaderResult<T> = Result<(T, Vec<HeaderFinding>), Vec<HeaderFinding>>;
+
 /// A column of a file with the name that it has in a table, and its position in the file.
 #[derive(Debug, Clone)]
 pub(super) struct NamedColumn {
@@ -31,7 +34,7 @@ pub(super) struct NamedColumn {
 pub(super) fn name_columns(
     columns: &[SourceColumn],
     is_empty: impl Fn(usize) -> bool,
-) -> Result<(Vec<NamedColumn>, Vec<HeaderFinding>), Vec<HeaderFinding>> {
+) -> HeaderResult<Vec<NamedColumn>> {
     if columns.len() > MAX_TABLE_COLUMNS {
         let message = format!("the file has {} columns: a table has at most {MAX_TABLE_COLUMNS}", columns.len());
         return Err(vec![HeaderFinding { column: None, reason: Reason::TableInvalid, message }]);
@@ -85,7 +88,7 @@ pub(super) fn locate_columns(
     table: &Table,
     columns: &[SourceColumn],
     may_lack: bool,
-) -> Result<(Vec<Option<usize>>, Vec<HeaderFinding>), Vec<HeaderFinding>> {
+) -> HeaderResult<Vec<Option<usize>>> {
     let names: Vec<_> = columns
         .iter()
         .map(|column| ColumnName::parse(column.name.trim()).or_else(|_| ColumnName::from_text(&column.name)).ok())
@@ -124,9 +127,8 @@ pub(super) fn locate_columns(
 }
 
 fn similar<'a>(name: &ColumnName, columns: &'a [SourceColumn]) -> Option<&'a str> {
-    let likeness = |column: &SourceColumn| {
-        strsim::normalized_damerau_levenshtein(&column.name.to_lowercase(), name.as_str())
-    };
+    let likeness =
+        |column: &SourceColumn| strsim::normalized_damerau_levenshtein(&column.name.to_lowercase(), name.as_str());
     let best = columns.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)))?;
     (likeness(best) >= 0.7).then_some(best.name.as_str())
 }
@@ -158,8 +160,7 @@ mod tests {
     use super::*;
 
     fn columns(names: &[&str]) -> Vec<SourceColumn> {
-        let column =
-            |name: &&str| SourceColumn { name: (*name).to_owned(), data_type: None, description: None };
+        let column = |name: &&str| SourceColumn { name: (*name).to_owned(), data_type: None, description: None };
         names.iter().map(column).collect()
     }
 

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use metricd_repository::ContentDigest;
 
+use crate::readers::decompress;
 use crate::source::{FileFormat, ReadError, ReadOptions, TableReader};
 use crate::{Input, Progress, Reason};
 
@@ -78,7 +79,7 @@ impl TableFile {
     ) -> Result<Box<dyn TableReader>, ReadError> {
         self.check_unchanged()?;
         let file = ProgressFile { file: self.input.reader()?, progress: Arc::clone(progress) };
-        self.format.open(Box::new(file), options)
+        self.format.open(decompress(Box::new(file))?, options)
     }
 
     /// Fails if the file is not the one whose digest was taken, or was written since.

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use metricd_domain::{ColumnText, Load, Location, Table, TableColumn, TableName, TableParts, TextFormat};
+use metricd_domain::{Load, Location, Table, TableName, TableParts, TextFormat};
 use metricd_execution::PendingTable;
 use metricd_repository::{ContentDigest, ExistingState, ExistingTable, LoadedContent, TableUpdate};
 
 use super::changes::losses;
-use super::columns::{HeaderFinding, common_type, locate_columns, name_columns, widened};
+use super::chosen::{Analysis, ChosenColumns};
+use super::columns::{HeaderFinding, HeaderResult, locate_columns, name_columns};
 use super::file::TableFile;
-use crate::columns::{ColumnChoice, TypeChooser};
+use crate::columns::ColumnChoice;
 use crate::findings::Findings;
-use crate::source::{Next, ReadError, ReadOptions, SourceColumn, SourceRow};
+use crate::source::{ReadError, ReadOptions, SourceColumn};
 use crate::validate::Located;
 use crate::{Progress, Reason};
 
@@ -72,15 +73,6 @@ impl PlannedTable {
     }
 }
 
-/// What a file shows about its columns.
-#[derive(Debug)]
-struct Analysis {
-    columns: Vec<SourceColumn>,
-    may_lack_columns: bool,
-    choices: Vec<ColumnChoice>,
-    row_count: u64,
-}
-
 /// Why a file is not loaded.
 enum Rejected {
     /// It cannot be read.
@@ -104,6 +96,11 @@ struct Subject<'a> {
 }
 
 impl TablePlanner {
+    /// Makes a planner without files.
+    pub(crate) fn new(options: ReadOptions, target: Option<TableName>) -> Self {
+        Self { options, target, ..Self::default() }
+    }
+
     /// Plans every table. What cannot be stored is refused in `findings`.
     ///
     /// # Errors
@@ -276,7 +273,7 @@ impl TablePlanner {
         };
         let options = self.options_for(&format);
         let mut chosen = ChosenColumns::of(before.as_ref());
-        let mut analyses = Vec::new();
+        let mut analysed = Vec::new();
         for &(file, digest) in digests {
             let analysis = self.analyse(file, &options, progress, findings)?;
             if before.is_none() && analysis.row_count == 0 {
@@ -287,9 +284,9 @@ impl TablePlanner {
             }
             let named = name_columns(&analysis.columns, |index| analysis.choices[index].values == 0);
             let named = self.report_header(file, named, findings)?;
-            let added = chosen.add(&analysis, &named, before.is_some() || !analyses.is_empty());
+            let added = chosen.add(&analysis, &named, before.is_some() || !analysed.is_empty());
             self.report_header(file, added.map(|()| ((), Vec::new())), findings)?;
-            analyses.push((file, digest, analysis));
+            analysed.push((file, digest, analysis));
         }
         let parts = match &before {
             Some(before) => TableParts { columns: chosen.columns, format, ..before.parts().clone() },
@@ -306,12 +303,13 @@ impl TablePlanner {
         };
         let (pending, known_rows) = not_loaded(&table, loads, digests);
         let mut contents = Vec::new();
-        for (file, digest, analysis) in analyses {
+        for (file, digest, analysis) in analysed {
             if !pending.contains(&(file, digest)) {
                 continue;
             }
             let located = locate_columns(&table, &analysis.columns, analysis.may_lack_columns);
-            let positions = self.report_header(file, located.map(|(positions, _)| (positions, Vec::new())), findings)?;
+            let positions =
+                self.report_header(file, located.map(|(positions, _)| (positions, Vec::new())), findings)?;
             contents.push(PlannedContent { file, digest, positions, options: options.clone() });
         }
         let files = subject.files.clone();
@@ -348,27 +346,8 @@ impl TablePlanner {
         if let Some((.., analysis)) = known {
             return Ok(Arc::clone(analysis));
         }
-        let analysis = self.files[file].open(options, progress).and_then(|mut reader| {
-            let columns = reader.columns().to_vec();
-            let mut chooser = TypeChooser::new(&columns, &options.text).map_err(|error| ReadError::Content {
-                reason: Reason::TableInvalid,
-                message: error.to_string(),
-            })?;
-            let (mut row, mut row_count) = (SourceRow::default(), 0);
-            loop {
-                match reader.read(&mut row)? {
-                    Next::Row { line } => {
-                        chooser.observe(line, &row);
-                        row_count += 1;
-                    }
-                    // The fault is reported when the file is loaded.
-                    Next::Fault(_) => {}
-                    Next::End => break,
-                }
-            }
-            let may_lack_columns = reader.may_lack_columns();
-            Ok(Analysis { columns, may_lack_columns, choices: chooser.finish(), row_count })
-        });
+        let opened = self.files[file].open(options, progress);
+        let analysis = opened.and_then(|reader| Analysis::read(reader, &options.text));
         let analysis = Arc::new(analysis.map_err(|error| self.report_read_error(file, error, findings))?);
         self.analyses.push((file, options.text.clone(), Arc::clone(&analysis)));
         Ok(analysis)
@@ -385,12 +364,7 @@ impl TablePlanner {
     }
 
     /// Reports the notices or faults of a header.
-    fn report_header<T>(
-        &self,
-        file: usize,
-        found: Result<(T, Vec<HeaderFinding>), Vec<HeaderFinding>>,
-        findings: &mut Findings,
-    ) -> Result<T, Rejected> {
+    fn report_header<T>(&self, file: usize, found: HeaderResult<T>, findings: &mut Findings) -> Result<T, Rejected> {
         let location = |finding: &HeaderFinding| Location { column: finding.column.clone(), ..self.at(file) };
         match found {
             Ok((value, notices)) => {
@@ -452,73 +426,4 @@ fn not_loaded(
             (pending, known_rows.sum())
         }
     }
-}
-
-/// The columns of a table that are chosen from one file after another.
-struct ChosenColumns {
-    columns: Vec<TableColumn>,
-    choices: Vec<Option<ColumnChoice>>,
-}
-
-impl ChosenColumns {
-    /// Begins with the stored columns.
-    fn of(before: Option<&Table>) -> Self {
-        let columns = before.map(|table| table.columns().to_vec()).unwrap_or_default();
-        Self { choices: vec![None; columns.len()], columns }
-    }
-
-    /// Adds the columns of a file. If the table is stored, its columns are widened at most.
-    fn add(
-        &mut self,
-        analysis: &Analysis,
-        named: &[super::columns::NamedColumn],
-        is_known: bool,
-    ) -> Result<(), Vec<HeaderFinding>> {
-        let mut faults = Vec::new();
-        for super::columns::NamedColumn { name, position } in named {
-            let (choice, source) = (&analysis.choices[*position], &analysis.columns[*position]);
-            let Some(index) = self.columns.iter().position(|column| column.name == *name) else {
-                let mut column = TableColumn::new(name.clone(), choice.data_type);
-                column.description = described(source);
-                self.columns.push(column);
-                self.choices.push(Some(choice.clone()));
-                continue;
-            };
-            match &mut self.choices[index] {
-                // Another file of this ingestion has it.
-                Some(first) => {
-                    let data_type = common_type(first, choice);
-                    self.columns[index].data_type = data_type;
-                    first.data_type = data_type;
-                    first.values += choice.values;
-                }
-                None => {
-                    let wider = widened(&self.columns[index], choice);
-                    if wider.data_type != self.columns[index].data_type {
-                        self.choices[index] = Some(choice.clone());
-                    }
-                    self.columns[index] = wider;
-                }
-            }
-        }
-        if is_known && !analysis.may_lack_columns {
-            for column in &self.columns {
-                if !named.iter().any(|named| named.name == column.name) {
-                    faults.push(HeaderFinding {
-                        column: Some(column.name.to_string()),
-                        reason: Reason::ColumnMissing,
-                        message: format!("the header has no column `{}`, which the table has", column.name),
-                    });
-                }
-            }
-        }
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
-    }
-}
-
-/// The description of a column: that of the file, or its name there if the table has another one.
-fn described(source: &SourceColumn) -> Option<ColumnText> {
-    let text = source.description.as_deref().unwrap_or(source.name.trim());
-    let is_same = source.description.is_none() && metricd_domain::ColumnName::parse(text).is_ok();
-    if is_same { None } else { ColumnText::description(text).ok() }
 }

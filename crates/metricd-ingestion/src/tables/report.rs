@@ -23,7 +23,7 @@ pub(crate) fn report_tables(
     let unchanged = TableChanges::default();
     let mut tables = Vec::new();
     for table in planned {
-        let changed = changes.tables.get(table.table.name()).unwrap_or(&unchanged);
+        let stored = changes.tables.get(table.table.name()).unwrap_or(&unchanged);
         let mut counts = RowCounts { read: table.known_rows, ..RowCounts::default() };
         for index in 0..table.contents.len() {
             if let Some(rows) = found.remove(&(table.table.name().clone(), index)) {
@@ -32,17 +32,17 @@ pub(crate) fn report_tables(
                 findings.append(rows.findings);
             }
         }
-        counts.added = changed.rows.added;
-        counts.changed = changed.rows.changed;
-        counts.unchanged = changed.rows.unchanged + table.known_rows;
-        counts.repeated = changed.rows.repeated;
-        counts.removed = changed.rows.removed;
-        counts.refused += changed.rows.refused;
-        refuse_keys(table, files, changed, findings);
+        counts.added = stored.rows.added;
+        counts.changed = stored.rows.changed;
+        counts.unchanged = stored.rows.unchanged + table.known_rows;
+        counts.repeated = stored.rows.repeated;
+        counts.removed = stored.rows.removed;
+        counts.refused += stored.rows.refused;
+        refuse_keys(table, files, stored, findings);
         tables.push(IngestedTable {
             table: table.table.name().to_string(),
             files: table.files.iter().map(|file| files[*file].input.name().to_owned()).collect(),
-            change: match (changed.is_new, changed.is_changed) {
+            change: match (stored.is_new, stored.is_changed) {
                 (true, _) => TableChange::Created,
                 (false, true) => TableChange::Changed,
                 (false, false) => TableChange::Unchanged,
@@ -70,16 +70,17 @@ fn columns(table: &PlannedTable) -> Vec<IngestedColumn> {
 }
 
 /// Refuses the rows that the store has refused because of their key.
-fn refuse_keys(table: &PlannedTable, files: &[TableFile], changed: &TableChanges, findings: &mut Findings) {
+fn refuse_keys(table: &PlannedTable, files: &[TableFile], stored: &TableChanges, findings: &mut Findings) {
     let key: Vec<_> = table.table.key().iter().map(|name| format!("`{name}`")).collect();
     let key = key.join(", ");
-    for row in &changed.refused {
+    for row in &stored.refused {
         let file = table.contents.get(row.content).and_then(|content| files.get(content.file));
         let file = file.map(|file| file.input.name().to_owned()).unwrap_or_default();
         let location = Location { file, line: Some(row.position), ..Location::default() };
         let (reason, message) = match row.conflict {
             KeyConflict::InContents => {
-                let message = format!("an earlier row has the same key ({key}) and other values; the first one is kept");
+                let message =
+                    format!("an earlier row has the same key ({key}) and other values; the first one is kept");
                 (Reason::RowKeyRepeated, message)
             }
             KeyConflict::Stored => {
@@ -89,7 +90,7 @@ fn refuse_keys(table: &PlannedTable, files: &[TableFile], changed: &TableChanges
         };
         findings.refuse(location, None, reason, message);
     }
-    if changed.rows.refused > MAX_REFUSED_ROWS as u64 {
-        findings.count_refused(changed.rows.refused - changed.refused.len() as u64);
+    if stored.rows.refused > MAX_REFUSED_ROWS as u64 {
+        findings.count_refused(stored.rows.refused - stored.refused.len() as u64);
     }
 }

@@ -86,7 +86,8 @@ impl RowReader {
                 }
                 Next::End => {
                     for padded in open.writer.padded() {
-                        let values = if padded.count == 1 { "1 value has" } else { &format!("{} values have", padded.count) };
+                        let values =
+                            if padded.count == 1 { "1 value has" } else { &format!("{} values have", padded.count) };
                         let message = format!("{values} leading or trailing blanks, first here; they are kept");
                         let column = Some(padded.column.to_owned());
                         let location =

@@ -59,7 +59,7 @@ pub(crate) fn parse_definitions(
     stem: &str,
     bytes: &[u8],
     findings: &mut Findings,
-    ) -> Option<DraftDefinitions> {
+) -> Option<DraftDefinitions> {
     let refused_before = findings.refusal_count;
     let json = parse(file, bytes, findings)?;
     let root = match &json {

@@ -1,0 +1,105 @@
+//! Columns that are chosen from the content of files.
+
+use metricd_domain::{ColumnName, ColumnText, Table, TableColumn, TextFormat};
+
+use super::columns::{HeaderFinding, NamedColumn, common_type, widened};
+use crate::Reason;
+use crate::columns::{ColumnChoice, TypeChooser};
+use crate::source::{Next, ReadError, SourceColumn, SourceRow, TableReader};
+
+/// What a file shows about its columns.
+#[derive(Debug)]
+pub(super) struct Analysis {
+    pub(super) columns: Vec<SourceColumn>,
+    pub(super) may_lack_columns: bool,
+    pub(super) choices: Vec<ColumnChoice>,
+    pub(super) row_count: u64,
+}
+
+impl Analysis {
+    /// Reads a whole file.
+    pub(super) fn read(mut reader: Box<dyn TableReader>, format: &TextFormat) -> Result<Self, ReadError> {
+        let columns = reader.columns().to_vec();
+        let mut chooser = TypeChooser::new(&columns, format)
+            .map_err(|error| ReadError::content(Reason::TableInvalid, error.to_string()))?;
+        let (mut row, mut row_count) = (SourceRow::default(), 0);
+        loop {
+            match reader.read(&mut row)? {
+                Next::Row { line } => {
+                    chooser.observe(line, &row);
+                    row_count += 1;
+                }
+                // The fault is reported when the file is loaded.
+                Next::Fault(_) => {}
+                Next::End => break,
+            }
+        }
+        let may_lack_columns = reader.may_lack_columns();
+        Ok(Self { columns, may_lack_columns, choices: chooser.finish(), row_count })
+    }
+}
+
+/// The columns of a table that are chosen from one file after another.
+pub(super) struct ChosenColumns {
+    pub(super) columns: Vec<TableColumn>,
+    pub(super) choices: Vec<Option<ColumnChoice>>,
+}
+
+impl ChosenColumns {
+    /// Begins with the stored columns.
+    pub(super) fn of(before: Option<&Table>) -> Self {
+        let columns = before.map(|table| table.columns().to_vec()).unwrap_or_default();
+        Self { choices: vec![None; columns.len()], columns }
+    }
+
+    /// Adds the columns of a file. If the table is stored, its columns are widened at most.
+    pub(super) fn add(
+        &mut self,
+        analysis: &Analysis,
+        named: &[NamedColumn],
+        is_known: bool,
+    ) -> Result<(), Vec<HeaderFinding>> {
+        let mut faults = Vec::new();
+        for NamedColumn { name, position } in named {
+            let (choice, source) = (&analysis.choices[*position], &analysis.columns[*position]);
+            let Some(index) = self.columns.iter().position(|column| column.name == *name) else {
+                let mut column = TableColumn::new(name.clone(), choice.data_type);
+                column.description = described(source);
+                self.columns.push(column);
+                self.choices.push(Some(choice.clone()));
+                continue;
+            };
+            if let Some(first) = &mut self.choices[index] {
+                // Another file of this ingestion has it.
+                first.data_type = common_type(first, choice);
+                first.values += choice.values;
+                self.columns[index].data_type = first.data_type;
+            } else {
+                let wider = widened(&self.columns[index], choice);
+                if wider.data_type != self.columns[index].data_type {
+                    self.choices[index] = Some(choice.clone());
+                }
+                self.columns[index] = wider;
+            }
+        }
+        if is_known && !analysis.may_lack_columns {
+            for column in &self.columns {
+                if !named.iter().any(|named| named.name == column.name) {
+                    faults.push(HeaderFinding {
+                        column: Some(column.name.to_string()),
+                        reason: Reason::ColumnMissing,
+                        message: format!("the header has no column `{}`, which the table has", column.name),
+                    });
+                }
+            }
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
+/// The description of a column: that of the file, or its name there if the table has another one.
+fn described(source: &SourceColumn) -> Option<ColumnText> {
+    let text = source.description.as_deref().unwrap_or(source.name.trim());
+    let is_same = source.description.is_none() && ColumnName::parse(text).is_ok();
+    if is_same { None } else { ColumnText::description(text).ok() }
+}
