@@ -11,6 +11,7 @@ use metricd_access::Access;
 use metricd_database::Outage;
 use metricd_domain::{Contract, Tenant, TimeZone};
 use metricd_execution::{MetricRunner, Replicas, Resolver, RunLimits, SqlValidationError, SqlValidator, TimeZones};
+use metricd_ingestion::FileFormat;
 use metricd_repository::MetricRepository;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
@@ -80,7 +81,9 @@ pub struct ApiState {
     pub time_zone: TimeZone,
     /// The time zones that the database knows. Read for the first request that names one, and kept.
     pub time_zones: Arc<OnceCell<TimeZones>>,
-    /// Whether the records of files are stored. Not if the data is in another database than the catalog.
+    /// The formats of files of rows besides text, such as Parquet.
+    pub binary_formats: Vec<Arc<dyn FileFormat>>,
+    /// Whether tables of files are stored. Not if the data is in another database than the catalog.
     pub stores_tables: bool,
     /// Where the data is and what follows from that, for `GET /health/ready`; `None` if it is in the catalog's database.
     pub data_place: Option<&'static str>,
@@ -125,6 +128,7 @@ impl ApiState {
             ingestion_permits: Arc::new(Semaphore::new(1)),
             time_zone: TimeZone::default(),
             time_zones: Arc::default(),
+            binary_formats: Vec::new(),
             stores_tables: true,
             data_place: None,
             has_data_moved: Arc::default(),

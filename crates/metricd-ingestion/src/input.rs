@@ -142,13 +142,13 @@ impl Input {
         Ok(Self { name: path.display().to_string(), path: path.to_owned(), size_bytes, expected: None })
     }
 
-    /// Makes an input of an uploaded file: it is stored at `path`, and the upload declared its name and kind.
+    /// Makes an input of an uploaded file: it is stored at `path`, and the upload declared its name and perhaps its kind.
     ///
     /// # Errors
     ///
     /// [`InputError::Unreadable`] if the file cannot be opened.
-    pub fn uploaded(path: &Path, name: impl Into<String>, kind: FileKind) -> Result<Self, InputError> {
-        Ok(Self { name: name.into(), expected: Some(kind), ..Self::open(path)? })
+    pub fn uploaded(path: &Path, name: impl Into<String>, kind: Option<FileKind>) -> Result<Self, InputError> {
+        Ok(Self { name: name.into(), expected: kind, ..Self::open(path)? })
     }
 
     /// The kind that the upload declared. `None` if the file was not uploaded.

@@ -4,6 +4,7 @@ mod access;
 mod checks;
 mod commands;
 mod explain;
+mod ingest;
 mod libpq;
 mod quotas;
 mod serve;
@@ -22,9 +23,9 @@ use metricd_database::{DataSchemas, DatabaseUrl};
 pub(crate) use self::access::{AccessArguments, TokenArguments};
 use self::checks::{reject_ineffective_flags, reject_misplaced_flags, reject_passwords};
 pub(crate) use self::commands::{
-    CheckArguments, ConnectArguments, Format, IngestArguments, MigrateArguments, OpenapiArguments, PlanFormat,
-    PurgeArguments,
+    CheckArguments, ConnectArguments, Format, MigrateArguments, OpenapiArguments, PlanFormat, PurgeArguments,
 };
+pub(crate) use self::ingest::IngestArguments;
 use self::quotas::QuotaArguments;
 pub(crate) use self::serve::{DEFAULT_QUERY_CONNECTIONS, ServeArguments};
 use self::variables::unknown_variables;

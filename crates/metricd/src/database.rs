@@ -27,9 +27,6 @@ pub(crate) use self::checks::{
 };
 use crate::arguments::DatabaseArguments;
 
-/// The schema that the records of files are stored in.
-pub(crate) const RECORDS_SCHEMA: &str = "warehouse";
-
 /// The database and the reader of the private PostgreSQL.
 const DATABASE: &str = "metricd";
 const READER: &str = "metricd_reader";

@@ -17,6 +17,10 @@ impl From<RepositoryError> for Problem {
             RepositoryError::VersionMismatch { .. } => return Self::new(ProblemCode::VersionMismatch),
             RepositoryError::IdempotencyKeyReused => return Self::new(ProblemCode::IdempotencyKeyReused),
             RepositoryError::DashboardNotFound(_) => return Self::new(ProblemCode::DashboardNotFound),
+            RepositoryError::TableNotFound(_) => return Self::new(ProblemCode::TableNotFound),
+            RepositoryError::TableInUse { .. } | RepositoryError::TableReferenced(_) => {
+                return Self::new(ProblemCode::TableInUse).with_detail(sentence(&error));
+            }
             RepositoryError::ChangedMeanwhile => return Self::new(ProblemCode::IngestionOutrun),
             RepositoryError::Unavailable(_) => ProblemCode::DatabaseUnavailable,
             RepositoryError::ReadOnly(_) => return unavailable(Fault::ReadOnly).caused_by(error),
@@ -29,6 +33,14 @@ impl From<RepositoryError> for Problem {
         };
         Self::new(code).caused_by(error)
     }
+}
+
+/// The message of an error as a sentence.
+fn sentence(error: &RepositoryError) -> String {
+    let message = error.to_string();
+    let mut characters = message.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", characters.as_str())
 }
 
 impl From<RunError> for Problem {

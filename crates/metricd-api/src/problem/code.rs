@@ -62,11 +62,14 @@ problem_codes! {
     NotFound = "not-found", NOT_FOUND, "Not found", "There is nothing at this path. `/docs` shows all paths; `/openapi.json` lists them for programs.";
     MetricNotFound = "metric-not-found", NOT_FOUND, "Metric not found", "There is no metric with this id.";
     DashboardNotFound = "dashboard-not-found", NOT_FOUND, "Dashboard not found", "There is no dashboard with this id.";
+    TableNotFound = "table-not-found", NOT_FOUND, "Table not found", "There is no table with this name that metrics can read.";
     IngestionNotFound = "ingestion-not-found", NOT_FOUND, "Ingestion not found", "There is no ingestion with this id.";
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed", "The path does not support this method; the header `Allow` lists those it supports.";
     MetricNotEditable = "metric-not-editable", FORBIDDEN, "Metric not editable", "The metric's definition forbids changes over HTTP: change its files, and ingest them.";
     RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "Request timed out", "The request did not arrive in time.";
     MetricExists = "metric-exists", CONFLICT, "Metric exists", "A metric with this id exists, in service or deleted: choose another id.";
+    TableInUse = "table-in-use", CONFLICT, "Table in use", "Metrics in service or objects of the database, such as a view, read the table: delete them first.";
+    TableNotOwned = "table-not-owned", FORBIDDEN, "Table not owned", "Files have not made the table, so metricd does not delete it.";
     MetricDeleted = "metric-deleted", GONE, "Metric deleted", "The metric was deleted. `POST /metrics/{id}/restore` restores it.";
     VersionMismatch = "version-mismatch", PRECONDITION_FAILED, "Version mismatch", "The metric has changed since it was read: read its definition again, and send its new `ETag` as `If-Match`.";
     NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "Not acceptable", "The header `Accept` allows none of the formats: expected `application/json`, `text/csv` or `application/x-ndjson`.";

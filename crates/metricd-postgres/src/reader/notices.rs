@@ -12,8 +12,8 @@ use crate::connection::{connect_as_owner, connect_as_reader};
 const MAX_NAMES: usize = 5;
 
 /// What looks different to metrics than to the owner of the tables, one sentence each: tables that the reader may not
-/// read, tables whose row security shows it nothing, other servers that have some of the rows, and stored records that no
-/// metric can read.
+/// read, tables whose row security shows it nothing, other servers that have some of the rows, and tables of files that
+/// no metric can read.
 ///
 /// # Errors
 ///
@@ -22,8 +22,8 @@ pub fn reader_notices(owner: &DatabaseUrl, role: &str, schemas: &DataSchemas) ->
     let mut connection = connect_as_owner(owner)?;
     let failed = |error: diesel::result::Error| refused(role, &error, "Run `metricd migrate` first");
     let mut notices = notices(&mut connection, role, schemas).map_err(failed)?;
-    if !schemas.contains(OWN_SCHEMA) && has_records(&mut connection).map_err(failed)? {
-        notices.push(UNREAD_RECORDS.to_owned());
+    if !schemas.contains(OWN_SCHEMA) && has_tables(&mut connection).map_err(failed)? {
+        notices.push(UNREAD_TABLES.to_owned());
     }
     Ok(notices)
 }
@@ -47,20 +47,20 @@ fn notices(connection: &mut PgConnection, role: &str, schemas: &DataSchemas) -> 
     Ok(found.into_iter().map(|notice| notice.sentence(role)).chain(remote).collect())
 }
 
-/// Records are stored, and no metric can read them.
-const UNREAD_RECORDS: &str = "no metric can read the records of files, which are stored in `warehouse.metrics`: \
-    `warehouse` is not one of the data schemas (--data-schema)";
+/// Tables are stored, and no metric can read them.
+const UNREAD_TABLES: &str = "no metric can read the tables that files have made, which are in the schema `warehouse`: it is \
+    not one of the data schemas (--data-schema)";
 
-fn has_records(connection: &mut PgConnection) -> diesel::QueryResult<bool> {
+fn has_tables(connection: &mut PgConnection) -> diesel::QueryResult<bool> {
     #[derive(QueryableByName)]
     struct Answer {
         #[diesel(sql_type = Bool)]
         answer: bool,
     }
-    // An operator who stores no records may have dropped it.
-    let exists = sql_query("SELECT to_regclass('warehouse.metrics') IS NOT NULL AS answer");
-    let records = sql_query("SELECT EXISTS (SELECT FROM warehouse.metrics) AS answer");
-    Ok(exists.get_result::<Answer>(connection)?.answer && records.get_result::<Answer>(connection)?.answer)
+    // The reader is prepared before the migrations, too.
+    let exists = sql_query("SELECT to_regclass('catalog.tables') IS NOT NULL AS answer");
+    let tables = sql_query("SELECT EXISTS (SELECT FROM catalog.tables WHERE deleted_at IS NULL) AS answer");
+    Ok(exists.get_result::<Answer>(connection)?.answer && tables.get_result::<Answer>(connection)?.answer)
 }
 
 /// Relations of a schema with one fault.

@@ -50,31 +50,6 @@ pub(crate) struct PurgeArguments {
     pub(crate) yes: bool,
 }
 
-/// The arguments of `ingest`.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct IngestArguments {
-    /// Files, or folders with files that end in .json, .csv, .tsv, .ndjson or .jsonl.
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
-
-    /// Store nothing if anything is refused.
-    #[arg(long)]
-    pub(crate) strict: bool,
-
-    /// Store nothing, and report what would be stored. Without a private PostgreSQL in the data folder, a temporary one
-    /// validates the files.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-
-    /// Replace edits made since files last wrote the entry; by default they are kept.
-    #[arg(long)]
-    pub(crate) overwrite_edits: bool,
-
-    /// The format of the report: text for people, or JSON for programs.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
 /// The arguments of `migrate`.
 #[derive(Debug, Clone, Copy, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]

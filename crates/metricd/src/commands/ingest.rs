@@ -4,14 +4,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use metricd_domain::{IngestionMode, IngestionReport};
+use metricd_domain::{IngestionMode, IngestionReport, TABLE_SCHEMA};
 use metricd_execution::{SqlValidationError, SqlValidator};
 use metricd_ingestion::{IngestError, IngestOptions, Inputs, Progress, ingest as ingest_files, render};
 use metricd_postgres::{DataPlace, PgRepository, ReaderError, RepositoryConfig};
 use metricd_repository::RepositoryError;
 
 use crate::arguments::{DatabaseArguments, Format, GuardArguments, IngestArguments, REFUSED};
-use crate::database::{Database, RECORDS_SCHEMA};
+use crate::database::Database;
 use crate::output;
 use crate::progress::Bar;
 
@@ -52,7 +52,8 @@ async fn store_with_retries(
         };
         // Each attempt has its own id: the previous one may have been committed although no response arrived.
         let (dry_run, overwrite_edits) = (call.dry_run, call.overwrite_edits);
-        let options = IngestOptions { mode, dry_run, overwrite_edits, ..IngestOptions::default() };
+        let (read, table) = (call.read_options(), call.table.clone());
+        let options = IngestOptions { mode, dry_run, overwrite_edits, read, table, ..IngestOptions::default() };
         match store(&database, guard, inputs.clone(), options, Arc::new(Bar::new())).await {
             Err(error) if attempt < MAX_ATTEMPTS && is_unavailable(&error) && database.has_ended() => {
                 log::info!("the program that ran the private PostgreSQL has stopped it; the ingestion is retried");
@@ -83,12 +84,12 @@ pub(super) async fn store(
 ) -> Result<IngestionReport> {
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let validator = validator(database, guard).await?;
-    let options = IngestOptions { stores_records: database.data()? != DataPlace::Elsewhere, ..options };
+    let options = IngestOptions { stores_tables: database.data()? != DataPlace::Elsewhere, ..options };
     let report = ingest_files(&repository, validator, inputs, options, progress).await?;
-    if report.records.accepted() > 0 && !database.schemas.contains(RECORDS_SCHEMA) {
+    if !report.tables.is_empty() && !database.schemas.contains(TABLE_SCHEMA) {
         log::warn!(
-            "no metric can read the records of these files: they are stored in `warehouse.metrics`, and `warehouse` is not one \
-             of the data schemas (--data-schema)"
+            "no metric can read the tables of these files: they are stored in the schema `{TABLE_SCHEMA}`, which is not one of \
+             the data schemas (--data-schema)"
         );
     }
     Ok(report)

@@ -32,7 +32,9 @@ use tokio::time::MissedTickBehavior;
 use super::ingest::store;
 use crate::access::{Exposure, access};
 use crate::arguments::{DatabaseArguments, GuardArguments, ServeArguments};
-use crate::database::{Database, TABLE_SCHEMA};
+use metricd_domain::TABLE_SCHEMA;
+
+use crate::database::Database;
 use crate::tenants::tenants;
 use crate::{output, sample};
 

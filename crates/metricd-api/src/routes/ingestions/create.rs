@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix_multipart::Multipart;
 use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_domain::{Actor, ChangeSource, IngestionMode, IngestionReport, Outcome};
-use metricd_ingestion::{IngestError, IngestOptions, ingest};
+use metricd_domain::{Actor, ChangeSource, IngestionMode, IngestionReport, Outcome, TableName};
+use metricd_ingestion::{IngestError, IngestOptions, ReadOptions, ingest};
 use tokio::runtime::Handle;
 use utoipa::IntoParams;
 
@@ -32,6 +32,18 @@ struct IngestionParams {
     overwrite_edits: Option<bool>,
     /// Reports what would be stored, and stores nothing.
     dry_run: Option<bool>,
+    /// The table of all files with rows. By default each file names its own: `sales.csv` is the table `sales`.
+    table: Option<String>,
+    /// The encoding of text files, such as `windows-1252`. UTF-8 by default.
+    encoding: Option<String>,
+    /// Whether numbers have a decimal comma, such as `1.234,56`.
+    decimal_comma: Option<bool>,
+    /// The format of dates and timestamps in text files, such as `%d/%m/%Y`. ISO 8601 by default.
+    date_format: Option<String>,
+    /// A text that means no value, such as `NA`. May be repeated.
+    null: Option<Vec<String>>,
+    /// The sheet of workbooks. The first one by default.
+    sheet: Option<String>,
 }
 
 impl IngestionParams {
@@ -42,9 +54,34 @@ impl IngestionParams {
             "strict" => Ok(IngestionMode::Strict),
             _ => Err("expected `lenient` or `strict`"),
         });
-        let overwrite_edits = query.take("overwrite_edits", parse_bool);
-        Self { mode, overwrite_edits, dry_run: query.take("dry_run", parse_bool) }
+        let null = query.take_all("null");
+        Self {
+            mode,
+            overwrite_edits: query.take("overwrite_edits", parse_bool),
+            dry_run: query.take("dry_run", parse_bool),
+            table: query.take("table", |text| TableName::parse(text).map(String::from)),
+            encoding: query.take("encoding", parse_text),
+            decimal_comma: query.take("decimal_comma", parse_bool),
+            date_format: query.take("date_format", parse_text),
+            null: (!null.is_empty()).then_some(null),
+            sheet: query.take("sheet", parse_text),
+        }
     }
+
+    /// How files of rows are read.
+    fn read_options(&self) -> ReadOptions {
+        let mut read = ReadOptions::default();
+        read.text.encoding.clone_from(&self.encoding);
+        read.text.decimal_comma = self.decimal_comma.unwrap_or_default();
+        read.text.date_format.clone_from(&self.date_format);
+        read.text.nulls = self.null.clone().unwrap_or_default();
+        read.sheet.clone_from(&self.sheet);
+        read
+    }
+}
+
+fn parse_text(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("the value is empty") } else { Ok(text.to_owned()) }
 }
 
 problems!(
@@ -86,7 +123,7 @@ pub(in crate::routes) async fn create_ingestion(
     // The files may contain any metric.
     caller::require_unlimited(&request)?;
     let mut query = QueryString::parse(request.query_string());
-    let IngestionParams { mode, overwrite_edits, dry_run } = IngestionParams::take(&mut query);
+    let params = IngestionParams::take(&mut query);
     query.finish()?;
     let key = IdempotencyKeyHeader::of(&request)?;
     let slot = state.uploads.try_acquire(caller::quota_key(&request, &state));
@@ -98,8 +135,10 @@ pub(in crate::routes) async fn create_ingestion(
         Err(Problem::new(ProblemCode::RequestTimeout).with_detail(detail))
     })?;
 
+    let (read, table) = (params.read_options(), params.table.and_then(|name| TableName::parse(name).ok()));
+    let IngestionParams { mode, overwrite_edits, dry_run, .. } = params;
     let switches = [mode == Some(IngestionMode::Strict), dry_run == Some(true), overwrite_edits == Some(true)];
-    let idempotency = key.with_fingerprint(|| fingerprint(&upload, switches));
+    let idempotency = key.with_fingerprint(|| fingerprint(&upload, switches, &read, table.as_ref()));
     let actor = Actor { source: ChangeSource::Ingestion, ..caller::actor(&request) };
     let options = IngestOptions {
         mode: mode.unwrap_or(IngestionMode::Lenient),
@@ -121,9 +160,12 @@ pub(in crate::routes) async fn create_ingestion(
 }
 
 /// The same upload with other options is another request.
-fn fingerprint(upload: &Upload, switches: [bool; 3]) -> Vec<u8> {
+fn fingerprint(upload: &Upload, switches: [bool; 3], read: &ReadOptions, table: Option<&TableName>) -> Vec<u8> {
     let mut fingerprint = upload.fingerprint.clone();
     fingerprint.extend(switches.map(u8::from));
+    if *read != ReadOptions::default() || table.is_some() {
+        fingerprint.extend(format!("{read:?} {table:?}").bytes());
+    }
     fingerprint
 }
 

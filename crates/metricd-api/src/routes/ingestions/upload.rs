@@ -37,31 +37,38 @@ const RATE_WINDOW: Duration = Duration::from_secs(15);
 /// The longest name of a file.
 const MAX_FILE_NAME_CHARS: usize = 100;
 
-/// A part of an upload: its name, what its file contains, and how the document describes it.
+/// A part of an upload: its name, what its file contains, if the name says so, and how the document describes it.
 struct Part {
     name: &'static str,
-    kind: FileKind,
+    kind: Option<FileKind>,
     description: &'static str,
     media_type: &'static str,
 }
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     Part {
         name: "queries",
-        kind: FileKind::Queries,
+        kind: Some(FileKind::Queries),
         description: "Queries, as CSV with the columns `id,query`.",
         media_type: "text/csv",
     },
     Part {
         name: "metrics",
-        kind: FileKind::Definitions,
+        kind: Some(FileKind::Definitions),
         description: "Metrics and layouts, as JSON.",
         media_type: "application/json",
     },
     Part {
-        name: "records",
-        kind: FileKind::Records,
-        description: "Rows of data, as CSV, as a JSON array of objects, or as NDJSON.",
+        name: "tables",
+        kind: Some(FileKind::Table),
+        description: "Rows of a table, as CSV, a JSON array of objects, NDJSON, Parquet, Arrow, XLSX or a COPY block of \
+                      `pg_dump`; text may be compressed with gzip or zstd. The table is named after the file.",
+        media_type: "application/octet-stream",
+    },
+    Part {
+        name: "files",
+        kind: None,
+        description: "Files of any kind, which their content shows.",
         // Any type: without one, Swagger UI sends a text field instead of a file.
         media_type: "application/octet-stream",
     },
@@ -142,7 +149,7 @@ pub(super) async fn receive(
         parts += 1;
     }
     if files.is_empty() && receiving.faults.is_empty() {
-        let message = "the upload has no parts: expected any of `queries`, `metrics` and `records`".to_owned();
+        let message = "the upload has no parts: expected any of `queries`, `metrics`, `tables` and `files`".to_owned();
         receiving.faults.push(FieldError { field: "parts".to_owned(), message });
     }
     if !receiving.faults.is_empty() {
@@ -207,11 +214,13 @@ impl UploadReceiver<'_> {
     /// Writes a part to a file; `None` for an unknown part, which is recorded, and for an empty file input.
     async fn file(&mut self, mut part: Field, index: usize) -> Result<Option<Input>, Problem> {
         let field = part.name().unwrap_or_default().to_owned();
-        let kind = PARTS.iter().find(|part| part.name == field).map(|part| part.kind);
+        let known = PARTS.iter().find(|part| part.name == field);
         let given = part.content_disposition().and_then(|disposition| disposition.get_filename()).map(str::to_owned);
         let name = file_name(given.as_deref().unwrap_or_default(), &field);
-        if kind.is_none() {
-            let message = "unknown part: expected `queries`, `metrics` or `records`".to_owned();
+        // A part with a file may have any name; one without is a field of a form.
+        let is_file = known.is_some() || given.as_deref().is_some_and(|name| !name.is_empty());
+        if !is_file {
+            let message = "unknown part without a file: expected `queries`, `metrics`, `tables` or `files`".to_owned();
             self.faults.push(FieldError { field: field.chars().take(MAX_FILE_NAME_CHARS).collect(), message });
         }
         for text in [&field, &name] {
@@ -227,7 +236,7 @@ impl UploadReceiver<'_> {
                 self.left_bytes.checked_sub(chunk.len() as u64).ok_or_else(|| too_large(self.max_bytes))?;
             self.hash.update(&chunk);
             // The rest of an unknown part is read, so that the parts after it are checked as well.
-            if kind.is_some() {
+            if is_file {
                 file.write_all(&chunk).await.map_err(broken)?;
             }
         }
@@ -237,7 +246,8 @@ impl UploadReceiver<'_> {
             return Ok(None);
         }
         file.flush().await.map_err(broken)?;
-        kind.map(|kind| Input::uploaded(&path, name, kind).map_err(broken)).transpose()
+        let kind = known.and_then(|part| part.kind);
+        is_file.then(|| Input::uploaded(&path, name, kind).map_err(broken)).transpose()
     }
 }
 
