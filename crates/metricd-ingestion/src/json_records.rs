@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use memchr::{memchr, memchr_iter, memchr2};
+
 use crate::buffer::{BYTE_ORDER_MARK, READ_CHUNK_BYTES, fill};
 use crate::csv::MAX_RECORD_BYTES;
 
@@ -132,7 +134,7 @@ impl<R: Read> JsonRecords<R> {
         let line = self.line;
         let end = loop {
             let text = &self.buffer[self.start..];
-            match text.iter().position(|byte| *byte == b'\n') {
+            match memchr(b'\n', text) {
                 Some(end) if end <= MAX_RECORD_BYTES => break end,
                 None if self.input_ended && text.len() <= MAX_RECORD_BYTES => break text.len(),
                 None if text.len() <= MAX_RECORD_BYTES => self.fill()?,
@@ -149,7 +151,7 @@ impl<R: Read> JsonRecords<R> {
     /// Skips the rest of a line without holding it in memory.
     fn skip_line(&mut self) -> io::Result<()> {
         loop {
-            if let Some(end) = self.buffer[self.start..].iter().position(|byte| *byte == b'\n') {
+            if let Some(end) = memchr(b'\n', &self.buffer[self.start..]) {
                 self.advance(end);
                 return Ok(());
             }
@@ -200,7 +202,7 @@ impl<R: Read> JsonRecords<R> {
 }
 
 fn line_ends(text: &[u8]) -> u64 {
-    text.split(|byte| *byte == b'\n').skip(1).count() as u64
+    memchr_iter(b'\n', text).count() as u64
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -209,33 +211,37 @@ fn is_blank(byte: u8) -> bool {
 
 /// The end of the JSON value at the start of `text`. `None` if `text` ends inside the value.
 fn value_end(text: &[u8]) -> Option<usize> {
-    let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
-    for (index, &byte) in text.iter().enumerate() {
-        if in_string {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = true,
-                b'"' => {
-                    in_string = false;
-                    if depth == 0 {
-                        return Some(index + 1);
-                    }
-                }
-                _ => {}
-            }
-            continue;
-        }
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(&byte) = text.get(at) {
         match byte {
-            b'"' => in_string = true,
+            b'"' => {
+                at = string_end(text, at + 1)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+                continue;
+            }
             b'{' | b'[' => depth += 1,
             b'}' | b']' if depth > 1 => depth -= 1,
-            b'}' | b']' if depth == 1 => return Some(index + 1),
-            b'}' | b']' | b',' | b':' if depth == 0 => return Some(index),
-            _ if depth == 0 && is_blank(byte) => return Some(index),
+            b'}' | b']' if depth == 1 => return Some(at + 1),
+            b'}' | b']' | b',' | b':' if depth == 0 => return Some(at),
+            _ if depth == 0 && is_blank(byte) => return Some(at),
             _ => {}
         }
+        at += 1;
     }
     None
+}
+
+/// The position after the quote that ends a string whose content begins at `at`. `None` if the string does not end.
+fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
 }
 
 /// The members of an object in valid JSON: the text of each key and of each value.

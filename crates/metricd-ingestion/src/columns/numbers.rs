@@ -36,8 +36,10 @@ const NOT_FINITE: NumberFault =
 const NOT_WHOLE: NumberFault = (Reason::NumberInvalid, "expected a whole number such as `7`");
 const NOT_BIGINT: NumberFault =
     (Reason::NumberOutOfRange, "expected a whole number from -9223372036854775808 to 9223372036854775807");
-const NOT_DOUBLE: NumberFault =
-    (Reason::NumberOutOfRange, "the number is beyond those of the type `double precision`, which end at 1.8e308");
+const NOT_DOUBLE: NumberFault = (
+    Reason::NumberOutOfRange,
+    "the number is outside the type `double precision`: expected 0, or an absolute value from 5e-324 to 1.7e308",
+);
 
 /// The number of digits at the beginning.
 #[inline]
@@ -165,6 +167,10 @@ pub(super) fn write_bigint(text: &str, output: &mut Vec<u8>) -> Result<(), Numbe
 /// Appends a binary floating-point number to a row, with the fewest digits that identify it.
 pub(super) fn write_double(text: &str, output: &mut Vec<u8>) -> Result<(), NumberFault> {
     let number: f64 = text.parse().map_err(|_| syntax(text))?;
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    if number == 0.0 && mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9')) {
+        return Err(NOT_DOUBLE);
+    }
     if number.is_finite() {
         output.extend_from_slice(ryu::Buffer::new().format_finite(number).as_bytes());
     } else if text.bytes().any(|byte| byte.is_ascii_digit()) {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::str::from_utf8;
 
+use memchr::memchr;
 use metricd_domain::{MAX_TABLE_COLUMNS, plain_json_error};
 use serde::de::IgnoredAny;
 
@@ -37,11 +38,8 @@ impl FileFormat for JsonFormat {
 
     fn open(&self, file: Box<dyn ReadSeek>, options: &ReadOptions) -> Result<Box<dyn TableReader>, ReadError> {
         let mut input = TextInput::open(file, options.text.encoding.as_deref())?;
-        let keys = keys(&mut input)?;
+        let (columns, keys) = columns(&mut input)?;
         input.rewind()?;
-        let mut columns: Vec<_> = keys.iter().collect();
-        columns.sort_by_key(|(_, position)| **position);
-        let columns = columns.into_iter().map(|(key, _)| untyped_column(key)).collect();
         Ok(Box::new(JsonReader { records: JsonRecords::new(input), columns, keys }))
     }
 }
@@ -55,10 +53,10 @@ struct JsonReader {
     keys: HashMap<String, usize>,
 }
 
-/// The keys of all objects, with the order of their first occurrence.
-fn keys(input: &mut TextInput) -> Result<HashMap<String, usize>, ReadError> {
+/// The keys of all objects as columns, in the order of their first occurrence, and the position of each.
+fn columns(input: &mut TextInput) -> Result<(Vec<SourceColumn>, HashMap<String, usize>), ReadError> {
     let mut records = JsonRecords::new(input);
-    let mut keys = HashMap::new();
+    let (mut columns, mut keys) = (Vec::new(), HashMap::new());
     while let Some(record) = records.next()? {
         let text = match record {
             JsonRecord::Value { text, .. } => text,
@@ -69,17 +67,24 @@ fn keys(input: &mut TextInput) -> Result<HashMap<String, usize>, ReadError> {
         };
         // What is not an object is a fault of its row.
         let Ok(object) = object(text) else { continue };
-        for (key, _) in members(object) {
+        for (index, (key, _)) in members(object).enumerate() {
             let Some(key) = string(key) else { continue };
-            if !keys.contains_key(key.as_ref()) {
-                if keys.len() == MAX_TABLE_COLUMNS {
-                    return Err(too_many_columns(keys.len() + 1));
-                }
-                keys.insert(key.into_owned(), keys.len());
+            if is_column(&columns, index, &key) || keys.contains_key(key.as_ref()) {
+                continue;
             }
+            if columns.len() == MAX_TABLE_COLUMNS {
+                return Err(too_many_columns(columns.len() + 1));
+            }
+            keys.insert(key.to_string(), columns.len());
+            columns.push(untyped_column(key));
         }
     }
-    Ok(keys)
+    Ok((columns, keys))
+}
+
+/// Whether the column at this position has this name. In most files, the keys of each object are in the same order.
+fn is_column(columns: &[SourceColumn], position: usize, name: &str) -> bool {
+    columns.get(position).is_some_and(|column| column.name == name)
 }
 
 /// The error of a fault after which the rest of the file cannot be read. A line that is too long is only skipped.
@@ -164,8 +169,7 @@ fn read_object(
         let Some(name) = string(key) else {
             return Err(fault(Reason::JsonSyntax, "a key has an escape of half a surrogate pair".to_owned(), key));
         };
-        // Most objects have their keys in the order of the columns.
-        let is_expected = columns.get(expected).is_some_and(|column| column.name == name);
+        let is_expected = is_column(columns, expected, &name);
         let position = if is_expected { Some(expected) } else { keys.get(name.as_ref()).copied() };
         let Some(slot) = position.and_then(|position| values.get_mut(position)) else {
             return Err(fault(
@@ -202,6 +206,9 @@ fn read_object(
 
 /// The content of a string in valid JSON. `None` if it has half of a surrogate pair.
 fn string(json: &str) -> Option<Cow<'_, str>> {
-    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+    let [b'"', inner @ .., b'"'] = json.as_bytes() else { return None };
+    if memchr(b'\\', inner).is_some() {
+        return serde_json::from_str(json).ok().map(Cow::Owned);
+    }
+    json.get(1..json.len() - 1).map(Cow::Borrowed)
 }

@@ -3,6 +3,7 @@
 use std::io::{Cursor, Write as _};
 
 use metricd_domain::{ColumnName, TableColumn, TextFormat};
+use proptest::prelude::*;
 
 use super::{CopyFormat, CsvFormat, JsonFormat, decompress};
 use crate::{
@@ -117,6 +118,56 @@ fn faulty_rows_do_not_end_a_csv_file() {
     // A file that consists of two files has two byte order marks.
     let (_, rows) = csv("\u{feff}id,n\n1,2\n\u{feff}id,n\n3,4\n");
     assert_eq!(rows, ["2: 1|2", "3: header-repeated", "4: 3|4"]);
+}
+
+#[test]
+fn separators_at_the_end_of_a_row_lose_nothing() {
+    let (names, rows) = csv("a;b\n1;2;\n3;4;;\n5;6;7\n8;\"\";\"\"\n");
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(rows, ["2: 1|2", "3: 3|4", "4: row-ragged", "5: 8|''"]);
+}
+
+proptest! {
+    #[test]
+    fn every_quoted_text_is_read_as_it_was_written(
+        table in prop::collection::vec(prop::array::uniform3("[ -~\u{e4}\u{20ac}\n\r]{0,6}"), 1..8),
+        separator in prop::sample::select(vec![',', ';', '\t', '|']),
+        label in prop::sample::select(vec![None, Some("windows-1252"), Some("utf-16le")]),
+    ) {
+        // A row of blanks is skipped, so each row has a number as well.
+        let mut file = format!("a{separator}b{separator}c{separator}n\n");
+        for (index, row) in table.iter().enumerate() {
+            let quoted = row.iter().map(|text| format!("\"{}\"", text.replace('"', "\"\"")));
+            let fields: Vec<_> = quoted.chain([index.to_string()]).collect();
+            file += &fields.join(&separator.to_string());
+            file += "\r\n";
+        }
+        let bytes = match label {
+            Some("utf-16le") => file.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            Some("windows-1252") => encoding_rs::WINDOWS_1252.encode(&file).0.into_owned(),
+            _ => file.into_bytes(),
+        };
+        let options = options(|text| text.encoding = label.map(str::to_owned));
+        let mut reader = open(&CsvFormat, &bytes, &options).unwrap();
+        let mut found = SourceRow::default();
+        for (index, row) in table.iter().enumerate() {
+            let next = reader.read(&mut found).unwrap();
+            prop_assert!(matches!(next, Next::Row { .. }), "found {:?}", next);
+            let texts: Vec<_> = found.cells().map(|(_, text)| text.to_owned()).collect();
+            let expected: Vec<_> = row.iter().cloned().chain([index.to_string()]).collect();
+            prop_assert_eq!(texts, expected);
+        }
+        prop_assert_eq!(reader.read(&mut found).unwrap(), Next::End);
+    }
+
+    #[test]
+    fn no_file_makes_a_reader_panic(file in prop::collection::vec(prop::sample::select(
+        b"{}[]\",:;\t|\n\r\\NaCOPY ().e1-\xff\xfe\0\x1f\x8b".to_vec()), 0..60)) {
+        for format in [&CsvFormat as &dyn FileFormat, &JsonFormat, &CopyFormat] {
+            let _ = format.detect(&file);
+            let _ = read(format, &file, &ReadOptions::default());
+        }
+    }
 }
 
 #[test]
