@@ -1,6 +1,5 @@
 //! The arguments of each command except `serve` and `token`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
