@@ -1,0 +1,16 @@
+//! Readers of files.
+
+mod file;
+mod parquet;
+mod table;
+mod values;
+
+use std::sync::Arc;
+
+use metricd_ingestion::FileFormat;
+
+/// The formats, in the order in which they are tried.
+#[must_use]
+pub fn read_formats() -> Vec<Arc<dyn FileFormat>> {
+    vec![Arc::new(parquet::Parquet)]
+}

@@ -1,0 +1,7 @@
+//! The readers, from outside.
+
+#![expect(clippy::unwrap_used, reason = "a failure in a helper fails the test that calls it")]
+
+mod parquet;
+mod support;
+mod types;
