@@ -1,5 +1,6 @@
-//! Readers of files.
+//! Readers of Parquet, Arrow IPC and XLSX.
 
+mod arrow;
 mod file;
 mod parquet;
 mod table;
@@ -12,5 +13,5 @@ use metricd_ingestion::FileFormat;
 /// The formats, in the order in which they are tried.
 #[must_use]
 pub fn read_formats() -> Vec<Arc<dyn FileFormat>> {
-    vec![Arc::new(parquet::Parquet)]
+    vec![Arc::new(parquet::Parquet), Arc::new(arrow::Arrow)]
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure in a helper fails the test that calls it")]
 
+mod arrow;
 mod parquet;
 mod support;
 mod types;
