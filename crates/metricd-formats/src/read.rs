@@ -5,6 +5,7 @@ mod file;
 mod parquet;
 mod table;
 mod values;
+mod xlsx;
 
 use std::sync::Arc;
 
@@ -13,5 +14,5 @@ use metricd_ingestion::FileFormat;
 /// The formats, in the order in which they are tried.
 #[must_use]
 pub fn read_formats() -> Vec<Arc<dyn FileFormat>> {
-    vec![Arc::new(parquet::Parquet), Arc::new(arrow::Arrow)]
+    vec![Arc::new(parquet::Parquet), Arc::new(arrow::Arrow), Arc::new(xlsx::Xlsx)]
 }
