@@ -2,6 +2,8 @@
 //!
 //! The messages are found and measured here. The crate `arrow-ipc` decodes them.
 
+mod layout;
+
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc as Shared;
@@ -10,10 +12,11 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::{read_dictionary, read_record_batch};
-use arrow_ipc::{Block, Message, MessageHeader, root_as_footer, root_as_message};
+use arrow_ipc::{Message, MessageHeader, root_as_footer, root_as_message};
 use arrow_schema::{ArrowError, SchemaRef};
 use metricd_ingestion::{FileFormat, ReadError, ReadOptions, ReadSeek, TableReader};
 
+use self::layout::{MAX_BATCH_BYTES, check_blocks, decoded_bytes, position_of};
 use super::file::{FileReader, SharedFile};
 use super::table::{BatchTable, Batches, check_columns, check_rows, expands, guard, malformed, nanosecond_columns};
 use super::values;
@@ -23,9 +26,6 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 
 /// The maximum size of the metadata of a message, or of the footer.
 const MAX_METADATA_BYTES: u64 = 32 << 20;
-
-/// The maximum size of a record batch, or of all dictionaries, before and after decompression.
-const MAX_BATCH_BYTES: u64 = 1 << 30;
 
 /// Arrow IPC.
 #[derive(Debug)]
@@ -131,12 +131,27 @@ impl IpcBatches {
             root_as_footer(&footer).map_err(|error| malformed(format!("the footer cannot be decoded: {error}")))?;
         let schema = footer.schema().ok_or_else(|| malformed("the footer has no schema"))?;
         self.schema = Shared::new(try_fb_to_schema(schema).map_err(error)?);
-        for position in positions(footer.dictionaries().into_iter().flatten())? {
-            let message = self.read_block(position)?;
+        let dictionaries: Vec<_> = footer.dictionaries().into_iter().flatten().copied().collect();
+        let batches: Vec<_> = footer.recordBatches().into_iter().flatten().copied().collect();
+        let schema_end = self.schema_end();
+        check_blocks(dictionaries.iter().chain(&batches), schema_end, start)?;
+        for block in &dictionaries {
+            let message = self.read_block(position_of(block)?)?;
             self.add_dictionary(&message)?;
         }
-        self.blocks = Some(positions(footer.recordBatches().into_iter().flatten())?);
+        self.blocks = Some(batches.iter().map(position_of).collect::<Result<_, _>>()?);
         Ok(())
+    }
+
+    /// The position after the schema with which the messages of a file begin. `None` if it has no such message, which
+    /// is so in files of polars.
+    fn schema_end(&mut self) -> Option<u64> {
+        let beginning = self.file.read_exact_at(0, 72).ok()?;
+        let start = (8..=64).step_by(8).find(|start| beginning.get(*start..start + 4) == Some(&CONTINUATION))?;
+        self.input.seek(SeekFrom::Start(start as u64)).ok()?;
+        let metadata = self.read_metadata().ok()??;
+        let is_schema = parse(&metadata).is_ok_and(|message| message.header_type() == MessageHeader::Schema);
+        self.input.stream_position().ok().filter(|_| is_schema)
     }
 
     /// Reads the first message of a stream.
@@ -153,8 +168,8 @@ impl IpcBatches {
         self.read_message()?.ok_or_else(|| malformed("a batch is missing where the footer says that it begins"))
     }
 
-    /// Reads the next message. `None` for the mark at the end of a stream.
-    fn read_message(&mut self) -> Result<Option<Encapsulated>, ReadError> {
+    /// Reads the metadata of the next message. `None` for the mark at the end of a stream.
+    fn read_metadata(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
         let mut length = [0; 4];
         self.input.read_exact(&mut length).map_err(truncated)?;
         if length == CONTINUATION {
@@ -169,7 +184,12 @@ impl IpcBatches {
                 format!("the metadata of a message has {length} bytes: expected at most {MAX_METADATA_BYTES}");
             return Err(malformed(message));
         }
-        let metadata = self.read_bytes(length)?;
+        self.read_bytes(length).map(Some)
+    }
+
+    /// Reads the next message. `None` for the mark at the end of a stream.
+    fn read_message(&mut self) -> Result<Option<Encapsulated>, ReadError> {
+        let Some(metadata) = self.read_metadata()? else { return Ok(None) };
         let body_bytes = u64::try_from(parse(&metadata)?.bodyLength());
         let body_bytes = body_bytes.map_err(|_| malformed("the size of a message is negative"))?;
         if body_bytes > MAX_BATCH_BYTES {
@@ -230,34 +250,11 @@ impl Batches for IpcBatches {
                 return self.decode(&message).map(Some);
             }
         }
+        if self.input.stream_position()? != self.file.size() {
+            return Err(malformed("the Arrow stream has bytes after its end mark"));
+        }
         Ok(None)
     }
-}
-
-/// The size of the buffers of a batch after decompression, if it is within the limit.
-fn decoded_bytes(batch: &arrow_ipc::RecordBatch<'_>, body: &[u8]) -> Result<u64, ReadError> {
-    if batch.compression().is_none() {
-        return Ok(body.len() as u64);
-    }
-    let mut sum: u64 = 0;
-    for buffer in batch.buffers().into_iter().flatten() {
-        let start = usize::try_from(buffer.offset()).unwrap_or(usize::MAX);
-        // A compressed buffer begins with its size after decompression, or -1 if it is not compressed.
-        let size = body.get(start..).and_then(|buffer| buffer.first_chunk::<8>());
-        if let Some(size) = size.filter(|_| buffer.length() >= 8) {
-            let size = i64::from_le_bytes(*size);
-            sum = sum.saturating_add(u64::try_from(size).unwrap_or(buffer.length().unsigned_abs()));
-        }
-    }
-    if sum > MAX_BATCH_BYTES {
-        return Err(expands(format!("a batch expands to {sum} bytes: expected at most 1 GiB: write smaller batches")));
-    }
-    Ok(sum)
-}
-
-fn positions<'a>(blocks: impl Iterator<Item = &'a Block>) -> Result<VecDeque<u64>, ReadError> {
-    let positions = blocks.map(|block| u64::try_from(block.offset()));
-    positions.collect::<Result<_, _>>().map_err(|_| malformed("the position of a batch is negative"))
 }
 
 fn parse(metadata: &[u8]) -> Result<Message<'_>, ReadError> {

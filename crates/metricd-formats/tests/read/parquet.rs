@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, new_empty_array};
+use arrow_array::builder::{Int64Builder, ListBuilder};
+use arrow_array::{ArrayRef, Int64Array, IntervalDayTimeArray, RecordBatch, StringArray, new_empty_array};
+use arrow_buffer::IntervalDayTime;
 use arrow_schema::{DataType, Field, Schema};
 use metricd_domain::ColumnType;
 use metricd_ingestion::Reason;
@@ -149,6 +151,23 @@ fn a_large_value_that_many_rows_share_is_not_copied_for_each_of_them() {
     let bytes = write(&batch(vec![("t", dictionary_of(value, 100))]));
     assert!(bytes.len() < 4 << 20);
     assert_eq!(read(&bytes).unwrap().rows.len(), 100);
+}
+
+#[test]
+fn a_list_that_expands_too_far_is_refused() {
+    let mut list = ListBuilder::new(Int64Builder::new());
+    list.values().append_nulls(2_000_000);
+    list.append(true);
+    let bytes = write(&batch(vec![("l", Arc::new(list.finish()))]));
+    assert!(bytes.len() < 2_000);
+    assert_eq!(refusal(&bytes).0, Reason::FileExpands);
+}
+
+#[test]
+fn an_interval_is_refused_with_advice() {
+    let days: ArrayRef = Arc::new(IntervalDayTimeArray::from(vec![IntervalDayTime::new(1, 2)]));
+    let message = "the column `i` has a type of INTERVAL: write it as text";
+    assert_eq!(refusal(&write(&batch(vec![("i", days)]))), (Reason::FileMalformed, message.to_owned()));
 }
 
 #[test]

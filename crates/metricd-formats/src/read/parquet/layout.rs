@@ -124,7 +124,7 @@ pub(super) fn check_pages(file: &SharedFile, metadata: &ParquetMetaData) -> Resu
             if pages.values != column.num_values().unsigned_abs()
                 || is_flat && pages.values != group.num_rows().unsigned_abs()
             {
-                let path = column.column_path();
+                let path = column.column_path().string();
                 return Err(malformed(format!("the pages of the column `{path}` have fewer or more values than it")));
             }
             group_bytes += pages.dictionary_bytes + pages.largest_bytes;
@@ -144,7 +144,7 @@ fn check_type(column: &ColumnChunkMetaData) -> Result<(), ReadError> {
     let is_unknown = matches!(info.logical_type_ref(), Some(LogicalType::_Unknown { .. }));
     if is_interval || is_unknown {
         let what = if is_interval { "INTERVAL" } else { "a newer version of Parquet" };
-        let message = format!("the column `{}` has a type of {what}: write it as text", column.column_path());
+        let message = format!("the column `{}` has a type of {what}: write it as text", column.column_path().string());
         return Err(malformed(message));
     }
     Ok(())
@@ -159,7 +159,7 @@ struct Pages {
 
 /// Reads the page headers of a column chunk.
 fn read_pages(file: &SharedFile, column: &ColumnChunkMetaData) -> Result<Pages, ReadError> {
-    let path = column.column_path();
+    let path = column.column_path().string();
     let (start, length) = column.byte_range();
     let end = start.checked_add(length).filter(|end| *end <= file.size());
     let end = end.ok_or_else(|| malformed(format!("the column `{path}` ends behind the file")))?;
@@ -243,5 +243,71 @@ fn thrift_error(error: std::io::Error) -> ReadError {
             message: "the metadata of the Parquet file is not valid".to_owned(),
         },
         _ => ReadError::Io(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::sync::Arc;
+
+    use parquet::basic::Type as PhysicalType;
+    use parquet::schema::types::{ColumnDescriptor, ColumnPath, Type};
+
+    use super::*;
+
+    /// Integers are doubled, and take seven bits a byte.
+    fn varint(mut value: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value > 0x7f {
+            bytes.push(0x80 | u8::try_from(value & 0x7f).unwrap());
+            value >>= 7;
+        }
+        bytes.push(u8::try_from(value).unwrap());
+        bytes
+    }
+
+    /// The page header of a file that has nothing else.
+    fn pages(bytes: i32, compressed_bytes: i32, values: i32) -> Result<Pages, Reason> {
+        let zigzag = |value: i32| varint(u64::from(((value << 1) ^ (value >> 31)).cast_unsigned()));
+        let sizes = [&[0x15, 0, 0x15][..], &zigzag(bytes), &[0x15], &zigzag(compressed_bytes)].concat();
+        let header = [&sizes[..], &[0x2c, 0x15], &zigzag(values), &[0, 0]].concat();
+        let size = i64::try_from(header.len()).unwrap();
+        let file = SharedFile::new(Box::new(Cursor::new(header))).unwrap();
+        let leaf = Type::primitive_type_builder("c", PhysicalType::INT64).build().unwrap();
+        let descriptor = ColumnDescriptor::new(Arc::new(leaf), 0, 0, ColumnPath::from("c"));
+        let column = ColumnChunkMetaData::builder(Arc::new(descriptor));
+        let column = column.set_data_page_offset(0).set_total_compressed_size(size).build().unwrap();
+        read_pages(&file, &column).map_err(|error| match error {
+            ReadError::Content { reason, .. } => reason,
+            ReadError::Io(error) => panic!("{error}"),
+        })
+    }
+
+    #[test]
+    fn sizes_that_a_page_claims_are_limited() {
+        let read = pages(100, 0, 7).unwrap();
+        assert_eq!((read.values, read.largest_bytes), (7, 100));
+        assert_eq!(pages(i32::MAX, 0, 7).unwrap_err(), Reason::FileExpands);
+        assert_eq!(pages(100, i32::MAX, 7).unwrap_err(), Reason::FileMalformed);
+        for (bytes, compressed_bytes, values) in [(-1, 0, 7), (100, -1, 7), (100, 0, -1)] {
+            assert_eq!(pages(bytes, compressed_bytes, values).unwrap_err(), Reason::FileMalformed);
+        }
+    }
+
+    #[test]
+    fn a_schema_of_elements_in_each_other_is_checked() {
+        // Each element has the number of its children only; field 5 is an integer.
+        let footer = |children: &[u8]| {
+            let elements: Vec<u8> = children.iter().flat_map(|count| [0x55, count * 2, 0]).collect();
+            let list = [&[0x29, 0xfc][..], &varint(children.len() as u64), &elements].concat();
+            check_schema(&list).map_err(|error| error.to_string())
+        };
+        footer(&[2, 0, 1, 0]).unwrap();
+        assert!(footer(&[2, 0]).unwrap_err().contains("lacks elements"));
+        assert!(footer(&[1, 0, 0]).unwrap_err().contains("in no other"));
+        assert!(footer(&[1, 9, 0]).unwrap_err().contains("more children than there are"));
+        assert!(footer(&[&[1; 1_000][..], &[0]].concat()).unwrap_err().contains("nested deeper"));
+        assert!(footer(&[0]).unwrap_err().contains("no columns"));
     }
 }

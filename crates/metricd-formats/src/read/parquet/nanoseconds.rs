@@ -136,3 +136,32 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: u32 = 2_440_588;
+
+    fn unit(values: &[(u64, u32)]) -> Result<Int96Unit, String> {
+        let mut seen = Seen::default();
+        for (nanoseconds, day) in values {
+            let mut value = Int96::new();
+            let [low, high] =
+                [nanoseconds & u64::from(u32::MAX), nanoseconds >> 32].map(|part| part.try_into().unwrap());
+            value.set_data(low, high, *day);
+            seen.add(&value);
+        }
+        seen.unit("at").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_unit_of_timestamps_of_96_bits_keeps_their_values() {
+        assert_eq!(unit(&[]), Ok(Int96Unit::Microseconds));
+        assert_eq!(unit(&[(1_000, EPOCH), (0, 0), (0, 5_373_484)]), Ok(Int96Unit::Microseconds));
+        assert_eq!(unit(&[(1, EPOCH)]), Ok(Int96Unit::Nanoseconds));
+        assert!(unit(&[(1, EPOCH), (0, 0)]).unwrap_err().contains("cannot be read together"));
+        assert!(unit(&[(86_400_000_000_000, EPOCH)]).unwrap_err().contains("not a time of a day"));
+        assert!(unit(&[(0, 0x7fff_ffff)]).unwrap_err().contains("not a time of a day"));
+    }
+}
