@@ -20,7 +20,7 @@ use metricd_database::Outage;
 use metricd_domain::{
     Actor, ChangeSource, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, Outcome, SqlText,
 };
-use metricd_execution::{Allowed, Resolution, Resolvable, ResolveError, Resolver, SqlValidator};
+use metricd_execution::{Allowed, PendingTable, Resolution, Resolvable, ResolveError, Resolver, SqlValidator};
 use metricd_ingestion::{IngestOptions, Inputs, Progress, ingest, render};
 use metricd_repository::{DefinitionFilter, MemoryRepository, MetricChange, MetricContent, MetricRepository};
 use regex::Regex;
@@ -44,6 +44,10 @@ impl Resolver for AcceptAll {
         }
         let parameter_types = vec!["text".to_owned(); statement.parameter_count()];
         Ok(Resolution { parameter_types, ..Resolution::default() })
+    }
+
+    fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Arc<dyn Resolver> {
+        self
     }
 }
 
@@ -76,9 +80,11 @@ fn check_sums(report: &IngestionReport) -> Result<()> {
             bail!("the {name} do not add up: {counts:?}");
         }
     }
-    let records = report.records;
-    if records.read != records.added + records.unchanged + records.refused {
-        bail!("the records do not add up: {records:?}");
+    for table in &report.tables {
+        let rows = table.rows;
+        if rows.read != rows.accepted() + rows.refused {
+            bail!("the rows of `{}` do not add up: {rows:?}", table.table);
+        }
     }
     Ok(())
 }
@@ -139,6 +145,15 @@ async fn edit(repository: &dyn MetricRepository, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The number of rows of a table that a snapshot shows.
+const MAX_SHOWN_ROWS: usize = 20;
+
+/// The values of a row; `-` for none.
+fn shown(row: &[Option<String>]) -> String {
+    let value = |value: &Option<String>| value.as_ref().map_or("-".to_owned(), |value| format!("{value:?}"));
+    row.iter().map(value).collect::<Vec<_>>().join(" | ")
+}
+
 async fn run(folder: &Path) -> Result<String> {
     let repository = MemoryRepository::default();
     let mut text = String::new();
@@ -165,6 +180,14 @@ async fn run(folder: &Path) -> Result<String> {
             assert_eq!(before, after, "nothing may be stored");
         }
         writeln!(text, "{}\n{}", render(&report), serde_json::to_string_pretty(&report)?)?;
+    }
+    for stored in repository.list_tables().await? {
+        let mut rows: Vec<_> = repository.rows(stored.table.name()).iter().map(|row| shown(row)).collect();
+        rows.sort();
+        writeln!(text, "table {}: {} rows", stored.table.name(), rows.len())?;
+        for row in rows.iter().take(MAX_SHOWN_ROWS) {
+            writeln!(text, "  {row}")?;
+        }
     }
     for definition in repository.list_definitions(&DefinitionFilter::default(), None, 100).await? {
         // After an edit, the snapshot includes the resulting definitions.
@@ -214,6 +237,10 @@ impl Resolver for EditDuringValidation {
             return Err(ResolveError::Unavailable(Outage::unreachable("the edit failed")));
         }
         AcceptAll.resolve(statement).await
+    }
+
+    fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Arc<dyn Resolver> {
+        self
     }
 }
 
