@@ -98,7 +98,7 @@ async fn serve(public: &str, per_second: NonZeroU32) -> Result<String> {
         metrics: vec![metric("m1", "q1")],
         ..Definitions::default()
     };
-    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _outcome) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await?;
     let runner = ScriptedRunner::default();
     runner.script("SELECT 1", || Ok(vec![Some("1".to_owned())]));

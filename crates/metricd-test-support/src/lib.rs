@@ -150,6 +150,20 @@ pub async fn add_built_in_function(owner: &Client, declaration: &str) -> Result<
     Ok(owner.batch_execute(&format!("{create}; {oid}")).await?)
 }
 
+/// A table with the columns of the sample's, without rows.
+const METRICS: &str = "
+    CREATE TABLE warehouse.metrics (
+        id text NOT NULL, date date NOT NULL, obsolescence numeric, alert_type text, parts_flagged bigint,
+        obsolescence_val numeric, alert_category text
+    );
+    CREATE INDEX metrics_id_date_idx ON warehouse.metrics (id, date)";
+
+/// Runs statements on a database, before any runtime exists.
+fn run(owner: &DatabaseUrl, statements: &str) -> Result<()> {
+    let run = async { Ok(connect(&owner.driver_url()).await?.batch_execute(statements).await?) };
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run)
+}
+
 /// Starts a cluster and creates the templates.
 fn start() -> Result<Cluster> {
     let cluster = Cluster::ephemeral(&Search::system(env::var_os("PATH")), &[READER])?;
@@ -158,6 +172,7 @@ fn start() -> Result<Cluster> {
         let template = TestDatabase::on(cluster.connection(), name)?;
         create_database(&template.owner)?;
         migrate(&template.owner)?;
+        run(&template.owner, METRICS)?;
         if name == HARDENED_TEMPLATE {
             harden(&template.owner)?;
         }

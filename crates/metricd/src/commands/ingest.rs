@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use metricd_domain::{IngestionMode, IngestionReport, TABLE_SCHEMA};
 use metricd_execution::{SqlValidationError, SqlValidator};
+use metricd_formats::read_formats;
 use metricd_ingestion::{IngestError, IngestOptions, Inputs, Progress, ingest as ingest_files, render};
 use metricd_postgres::{DataPlace, PgRepository, ReaderError, RepositoryConfig};
 use metricd_repository::RepositoryError;
@@ -84,7 +85,11 @@ pub(super) async fn store(
 ) -> Result<IngestionReport> {
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let validator = validator(database, guard).await?;
-    let options = IngestOptions { stores_tables: database.data()? != DataPlace::Elsewhere, ..options };
+    let options = IngestOptions {
+        stores_tables: database.data()? != DataPlace::Elsewhere,
+        binary_formats: read_formats(),
+        ..options
+    };
     let report = ingest_files(&repository, validator, inputs, options, progress).await?;
     if !report.tables.is_empty() && !database.schemas.contains(TABLE_SCHEMA) {
         log::warn!(

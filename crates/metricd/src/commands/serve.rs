@@ -14,9 +14,10 @@ use metricd_access::Access;
 use metricd_api::{AllowedOrigin, ApiState, ConnectionLimits, DefinitionCache, Quotas, ServerOptions, Uploads, start};
 use metricd_connection::LatestTimeline;
 use metricd_database::DatabaseUrl;
-use metricd_domain::{MetricDefinition, TimeZone};
+use metricd_domain::{MetricDefinition, TABLE_SCHEMA, TimeZone};
 use metricd_embedded::Cluster;
 use metricd_execution::{MetricRunner, Replicas, TimeZones};
+use metricd_formats::read_formats;
 use metricd_ingestion::{IngestOptions, Inputs, render};
 use metricd_postgres::{
     DataPlace, PgRepository, ReaderError, RepositoryConfig, cluster_identifier, leads_through_pooler,
@@ -32,8 +33,6 @@ use tokio::time::MissedTickBehavior;
 use super::ingest::store;
 use crate::access::{Exposure, access};
 use crate::arguments::{DatabaseArguments, GuardArguments, ServeArguments};
-use metricd_domain::TABLE_SCHEMA;
-
 use crate::database::Database;
 use crate::tenants::tenants;
 use crate::{output, sample};
@@ -92,6 +91,7 @@ pub(crate) async fn serve(
         query_cost: serve.query_cost,
         time_zone,
         time_zones: Arc::new(time_zones),
+        binary_formats: read_formats(),
         stores_tables: database.data()? != DataPlace::Elsewhere,
         data_place: database.data()?.note(),
         replicas,
