@@ -66,7 +66,7 @@ impl TableSql<'_> {
         let relation = self.relation();
         let mut statements = Vec::new();
         if before.key != self.key && !before.key.is_empty() {
-            statements.push(format!("ALTER TABLE {relation} DROP CONSTRAINT {}", self.constraint("key")));
+            statements.push(format!("ALTER TABLE {relation} DROP CONSTRAINT {}", self.constraint("pkey")));
         }
         if before.time_column != self.time_column && before.time_column.is_some() {
             let index = format!("{}.{}", quote_identifier(self.schema), self.constraint("time_idx"));
@@ -105,7 +105,7 @@ impl TableSql<'_> {
             }
         }
         if !self.key.is_empty() && before.is_none_or(|before| before.key != self.key) {
-            let (name, key) = (self.constraint("key"), self.key_list());
+            let (name, key) = (self.constraint("pkey"), self.key_list());
             statements.push(format!("ALTER TABLE {relation} ADD CONSTRAINT {name} PRIMARY KEY ({key})"));
         }
         if let Some(column) = self.time_column
@@ -150,7 +150,7 @@ mod tests {
         let expected = [
             r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" SET NOT NULL"#,
             r#"COMMENT ON COLUMN "warehouse"."sales"."id" IS 'It''s'"#,
-            r#"ALTER TABLE "warehouse"."sales" ADD CONSTRAINT "sales_key" PRIMARY KEY ("id")"#,
+            r#"ALTER TABLE "warehouse"."sales" ADD CONSTRAINT "sales_pkey" PRIMARY KEY ("id")"#,
             r#"CREATE INDEX "sales_time_idx" ON "warehouse"."sales" ("order")"#,
         ];
         assert_eq!(table.constrain(None), expected);
@@ -165,7 +165,7 @@ mod tests {
         let columns = vec![column("id", "numeric"), column("day", "date")];
         let after = TableSql { schema: "warehouse", name: "sales", columns, key: Vec::new(), time_column: Some("day") };
         let expected = [
-            r#"ALTER TABLE "warehouse"."sales" DROP CONSTRAINT "sales_key""#,
+            r#"ALTER TABLE "warehouse"."sales" DROP CONSTRAINT "sales_pkey""#,
             r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" TYPE numeric"#,
             r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" DROP NOT NULL"#,
             r#"ALTER TABLE "warehouse"."sales" ADD COLUMN "day" date"#,

@@ -305,7 +305,9 @@ async fn what_metrics_see_less_of_than_the_owner_is_said() -> Result<()> {
     shop.prepare(&["shop"]).await??;
     assert_eq!(notices(&["shop"]).await?, [] as [&str; 0]);
     shop.run("REVOKE SELECT ON shop.secrets FROM reader; ALTER TABLE shop.orders ENABLE ROW LEVEL SECURITY").await?;
-    shop.client.batch_execute("INSERT INTO warehouse.metrics (id, date) VALUES ('q1', '2025-06-01')").await?;
+    let stored = "INSERT INTO catalog.tables (table_name, definition, changed_by)
+                  VALUES ('sales', '{\"name\": \"sales\"}', '{\"way\": \"ingestion\"}')";
+    shop.client.batch_execute(stored).await?;
     let found = notices(&["shop"]).await?;
     let [closed, empty, records] = found.as_slice() else { anyhow::bail!("{found:?}") };
     assert!(closed.contains("may not read `secrets`: "), "{closed}");

@@ -8,7 +8,7 @@ use anyhow::Result;
 use metricd_connection::LatestTimeline;
 use metricd_domain::{Actor, Breakpoint, ChangeSource, Contract, MetricDefinition, MetricId, SqlText};
 use metricd_postgres::{PgRepository, RepositoryConfig};
-use metricd_repository::contract::{TestIngestion, dashboard, layout_entry, metric, query, record};
+use metricd_repository::contract::{TestIngestion, dashboard, equal_rows, layout_entry, metric, query};
 use metricd_repository::{
     DefinitionFilter, Definitions, MetricChange, MetricContent, MetricRepository, RepositoryError,
 };
@@ -37,8 +37,16 @@ async fn state(database: &TestDatabase) -> Result<String> {
         "catalog.dashboards",
         "catalog.dashboard_items",
         "catalog.layout_entries",
-        "warehouse.metrics",
+        "catalog.tables",
+        "catalog.table_versions",
+        "catalog.table_loads",
+        "warehouse.equal_rows",
     ] {
+        let exists: bool = client.query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&table]).await?.get(0);
+        if !exists {
+            writeln!(state, "{table}: none")?;
+            continue;
+        }
         let sql = format!("SELECT coalesce(string_agg(t::text, ',' ORDER BY t::text), '') FROM {table} t");
         writeln!(state, "{table}: {}", client.query_one(&sql, &[]).await?.get::<_, String>(0))?;
     }
@@ -51,8 +59,9 @@ async fn a_connection_that_is_cut_in_the_middle_leaves_the_state_before() -> Res
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
     let before = state(&database).await?;
 
-    // The last record is not handed out before the backend that takes the others was terminated.
-    let (brought, _told) = TestIngestion::committing(definitions(), vec![record("q1"); 50_000]);
+    // The rows are stored after the definitions, which wait for the lock.
+    let (mut brought, _told) = TestIngestion::committing(definitions());
+    brought.set_tables(vec![equal_rows(50_000)]);
     let lock = database.connect().await?;
     lock.batch_execute("BEGIN; LOCK TABLE catalog.queries IN SHARE MODE").await?;
     let running = tokio::spawn(async move { repository.ingest(Box::new(brought)).await });
@@ -73,10 +82,12 @@ async fn a_connection_that_is_cut_in_the_middle_leaves_the_state_before() -> Res
 async fn the_same_again_leaves_every_row_untouched() -> Result<()> {
     let database = TestDatabase::new().await?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
-    let (brought, _told) = TestIngestion::committing(definitions(), vec![record("q1"); 3]);
+    let (mut brought, _told) = TestIngestion::committing(definitions());
+    brought.set_tables(vec![equal_rows(3)]);
     repository.ingest(Box::new(brought)).await?;
     let before = state(&database).await?;
-    let (brought, _told) = TestIngestion::committing(definitions(), vec![record("q1"); 3]);
+    let (mut brought, _told) = TestIngestion::committing(definitions());
+    brought.set_tables(vec![equal_rows(3)]);
     repository.ingest(Box::new(brought)).await?;
     // The rows hold when they were last changed, so that a rewritten one would show.
     assert_eq!(state(&database).await?, before);
@@ -205,7 +216,7 @@ async fn servers_are_told_of_changes_alone() -> Result<()> {
     let mut definitions = definitions();
     definitions.contracts = BTreeMap::from([(MetricId::parse("m1")?, Contract::default())]);
     let ingest = async || {
-        let (brought, _told) = TestIngestion::committing(definitions.clone(), vec![record("q1"); 3]);
+        let (brought, _told) = TestIngestion::committing(definitions.clone());
         repository.ingest(Box::new(brought)).await
     };
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
@@ -234,16 +245,18 @@ async fn servers_are_told_of_changes_alone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_unchanged_may_be_edited_while_records_are_stored() -> Result<()> {
+async fn what_is_unchanged_may_be_edited_while_rows_are_stored() -> Result<()> {
     let database = TestDatabase::new().await?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
-    let (brought, _told) = TestIngestion::committing(definitions());
+    let (mut brought, _told) = TestIngestion::committing(definitions());
+    brought.set_tables(vec![equal_rows(1)]);
     repository.ingest(Box::new(brought)).await?;
     let mut others = definitions();
     others.queries.push(query("q2", "SELECT 2"));
-    let (brought, _told) = TestIngestion::committing(others, vec![record("q1")]);
+    let (mut brought, _told) = TestIngestion::committing(others);
+    brought.set_tables(vec![equal_rows(2)]);
     let lock = database.connect().await?;
-    lock.batch_execute("BEGIN; LOCK TABLE warehouse.metrics IN SHARE MODE").await?;
+    lock.batch_execute("BEGIN; LOCK TABLE warehouse.equal_rows IN SHARE MODE").await?;
     let busy = repository.clone();
     let running = tokio::spawn(async move { busy.ingest(Box::new(brought)).await });
     let watcher = database.connect().await?;

@@ -259,7 +259,10 @@ async fn what_breaks_a_rule_is_refused_by_the_rule_of_that_name() -> Result<()> 
         )
     };
     let query = |id: &str, sql: &str| format!("INSERT INTO catalog.queries (query_id, sql) VALUES ({id}, {sql})");
-    let record = |values: &str| format!("INSERT INTO warehouse.metrics VALUES ({values})");
+    let table =
+        |values: &str| format!("INSERT INTO catalog.tables (table_name, definition, changed_by) VALUES ({values})");
+    let load =
+        |values: &str| format!("INSERT INTO catalog.table_loads (table_name, digest, row_count) VALUES ({values})");
     let cases = [
         (query("''", "'SELECT 1'"), "queries_query_id_check"),
         (query("E'a\\n'", "'SELECT 1'"), "queries_query_id_check"),
@@ -278,12 +281,14 @@ async fn what_breaks_a_rule_is_refused_by_the_rule_of_that_name() -> Result<()> 
         (entry("'d1', 'm1', 'lg', 0, 10000001, 1, 1, false"), "layout_entries_y_check"),
         (entry("'d1', 'm1', 'lg', 0, 0, 0, 1, false"), "layout_entries_width_check"),
         (entry("'d1', 'm1', 'lg', 0, 0, 1, 1001, false"), "layout_entries_height_check"),
-        (record("'a b', '2025-06-01'"), "metrics_id_check"),
-        (record("'q1', '0001-01-01 BC'"), "metrics_date_check"),
-        (record("'q1', 'infinity'"), "metrics_date_check"),
-        (record("'q1', '2025-06-01', 'NaN'"), "metrics_obsolescence_check"),
-        (record("'q1', '2025-06-01', 1, ''"), "metrics_alert_type_check"),
-        (record("'q1', '2025-06-01', 1, 'a', 1, 'Infinity'"), "metrics_obsolescence_val_check"),
+        (table("'a', '{\"name\": \"b\"}', '{\"way\": \"http\"}'"), "tables_definition_check"),
+        (
+            table("repeat('a', 55), jsonb_build_object('name', repeat('a', 55)), '{\"way\": \"http\"}'"),
+            "tables_table_name_check",
+        ),
+        (load("'none', sha256('a'), 1"), "table_loads_table_name_fkey"),
+        (load("'none', 'a', 1"), "table_loads_digest_check"),
+        (load("'none', sha256('a'), -1"), "table_loads_row_count_check"),
     ];
     for (sql, constraint) in cases {
         assert_eq!(broken(&database, &sql).await?, constraint, "{sql}");

@@ -4,7 +4,7 @@ use anyhow::Result;
 use metricd_database::DataSchemas;
 use metricd_execution::{QueryTree, Resolution, Resolvable, Resolver};
 use metricd_postgres::{PgRepository, RepositoryConfig, migrate, pending_migrations, revert_all};
-use metricd_repository::contract::{TestIngestion, query, record};
+use metricd_repository::contract::{TestIngestion, equal_rows, query};
 use metricd_repository::{Definitions, MetricRepository};
 use metricd_runner::PgResolver;
 use metricd_test_support::TestDatabase;
@@ -86,7 +86,7 @@ async fn the_owner_calls_nothing_in_schemas_of_other_roles() -> Result<()> {
     let client = database.connect().await?;
     client.batch_execute(&format!("CREATE SCHEMA \"{of_owner}\"")).await?;
     for schema in ["public", of_owner] {
-        // It fits the statement that stores records better than PostgreSQL's own functions, which have one type for both.
+        // It fits the statement that stores missing rows better than PostgreSQL's own functions, which have one type for both.
         let create = format!(
             "CREATE FUNCTION \"{schema}\".generate_series(integer, bigint) RETURNS SETOF bigint
              LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'called'; END $$"
@@ -95,8 +95,11 @@ async fn the_owner_calls_nothing_in_schemas_of_other_roles() -> Result<()> {
     }
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
     let definitions = Definitions { queries: vec![query("q1", "SELECT 1")], ..Definitions::default() };
-    let (brought, _told) = TestIngestion::committing(definitions, vec![record("q1"); 2]);
-    repository.ingest(Box::new(brought)).await?;
-    assert_eq!(client.query_one("SELECT count(*) FROM warehouse.metrics", &[]).await?.get::<_, i64>(0), 2);
+    for count in [1, 2] {
+        let (mut brought, _told) = TestIngestion::committing(definitions.clone());
+        brought.set_tables(vec![equal_rows(count)]);
+        repository.ingest(Box::new(brought)).await?;
+    }
+    assert_eq!(client.query_one("SELECT count(*) FROM warehouse.equal_rows", &[]).await?.get::<_, i64>(0), 2);
     Ok(())
 }
