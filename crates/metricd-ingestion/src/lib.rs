@@ -1,4 +1,4 @@
-//! Validates files of definitions and records, stores them and reports the outcome of each entry.
+//! Validates files of definitions, queries and tables, stores them and reports the outcome of each entry.
 //!
 //! [`Inputs::find`] finds the files. [`ingest`] reads and validates them, stores them through a
 //! [`MetricRepository`](metricd_repository::MetricRepository) in one transaction, and returns an
