@@ -67,6 +67,7 @@ macro_rules! repository_contract {
             a_table_needs_no_content,
             files_replace_the_rows_of_a_table,
             files_append_rows_to_a_table,
+            a_content_is_recorded_once,
             rows_of_a_multiset_are_stored_as_often_as_they_occur,
             rows_are_upserted_by_their_key,
             the_first_row_of_a_key_is_stored,

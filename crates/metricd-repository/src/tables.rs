@@ -28,7 +28,7 @@ pub struct ExistingTable {
     /// The table.
     pub table: Table,
     /// The contents that loading again would not change, as [`Load`](metricd_domain::Load) decides: those of the last
-    /// load if files replace rows, otherwise all. In the order in which they were loaded.
+    /// load if files replace rows, otherwise all, each once. In the order in which they were loaded.
     pub loads: Vec<LoadedContent>,
 }
 
@@ -80,6 +80,15 @@ pub struct TableChanges {
     pub rows: RowChanges,
     /// The first rows that were refused, by content and position.
     pub refused: Vec<RefusedRow>,
+}
+
+impl TableChanges {
+    /// Whether the definition or a stored row changes.
+    #[must_use]
+    pub fn changes_anything(&self) -> bool {
+        let RowChanges { added, changed, removed, .. } = self.rows;
+        self.is_new || self.is_changed || added + changed + removed > 0
+    }
 }
 
 /// The rows of a load, counted by their result.

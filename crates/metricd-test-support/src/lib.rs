@@ -150,8 +150,8 @@ pub async fn add_built_in_function(owner: &Client, declaration: &str) -> Result<
     Ok(owner.batch_execute(&format!("{create}; {oid}")).await?)
 }
 
-/// A table with the columns of the sample's, without rows.
-const METRICS: &str = "
+/// Makes the table that SQL of tests reads: with the columns of the sample's, and without rows.
+pub const METRICS: &str = "
     CREATE TABLE warehouse.metrics (
         id text NOT NULL, date date NOT NULL, obsolescence numeric, alert_type text, parts_flagged bigint,
         obsolescence_val numeric, alert_category text

@@ -212,23 +212,20 @@ pub(super) fn store(
             (before.is_none(), before.is_some_and(|before| *before != update.table));
         if of_table.is_new || of_table.is_changed || !update.contents.is_empty() {
             let loaded = load::load(connection, &update, before, ingestion, &mut of_table)?;
-            record(connection, &update, before, &loaded, &actor)?;
+            if of_table.changes_anything() {
+                record(connection, &update.table, &actor)?;
+            }
+            record_loads(connection, &update, before, &loaded)?;
         }
         changes.tables.insert(name, of_table);
     }
     Ok(())
 }
 
-/// Records the definition of a table and the contents that were loaded.
-fn record(
-    connection: &mut PgConnection,
-    update: &TableUpdate,
-    before: Option<&Table>,
-    loaded: &Loaded,
-    actor: &Actor,
-) -> Result<(), RepositoryError> {
-    let name = update.table.name().as_str();
-    let definition = serde_json::to_value(&update.table).map_err(corrupt)?;
+/// Records the definition of a table, and who changed it or its rows.
+fn record(connection: &mut PgConnection, table: &Table, actor: &Actor) -> Result<(), RepositoryError> {
+    let name = table.name().as_str();
+    let definition = serde_json::to_value(table).map_err(corrupt)?;
     let actor = claimed_actor(actor)?;
     diesel::insert_into(tables::table)
         .values((tables::table_name.eq(name), tables::definition.eq(&definition), tables::changed_by.eq(&actor)))
@@ -240,7 +237,18 @@ fn record(
             tables::deleted_at.eq(None::<DateTime<Utc>>),
         ))
         .execute(connection)
-        .map_err(failed)?;
+        .map(|_| ())
+        .map_err(failed)
+}
+
+/// Records the contents that were loaded, each once.
+fn record_loads(
+    connection: &mut PgConnection,
+    update: &TableUpdate,
+    before: Option<&Table>,
+    loaded: &Loaded,
+) -> Result<(), RepositoryError> {
+    let name = update.table.name().as_str();
     let is_changed = before.is_some_and(|before| *before != update.table);
     let replaces = matches!(update.table.load(), Load::Replace | Load::Upsert) && !update.contents.is_empty();
     if is_changed && update.table.load() != Load::Append || replaces {
@@ -249,6 +257,11 @@ fn record(
             .map_err(failed)?;
     }
     for (content, row_count) in update.contents.iter().zip(&loaded.row_counts) {
+        let is_known = table_loads::table_name.eq(name).and(table_loads::digest.eq(content.0.as_slice()));
+        let is_known = diesel::select(diesel::dsl::exists(table_loads::table.filter(is_known)));
+        if !replaces && is_known.get_result::<bool>(connection).map_err(failed)? {
+            continue;
+        }
         let row_count = i64::try_from(*row_count).map_err(corrupt)?;
         diesel::insert_into(table_loads::table)
             .values((

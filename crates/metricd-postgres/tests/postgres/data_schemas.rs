@@ -309,10 +309,10 @@ async fn what_metrics_see_less_of_than_the_owner_is_said() -> Result<()> {
                   VALUES ('sales', '{\"name\": \"sales\"}', '{\"way\": \"ingestion\"}')";
     shop.client.batch_execute(stored).await?;
     let found = notices(&["shop"]).await?;
-    let [closed, empty, records] = found.as_slice() else { anyhow::bail!("{found:?}") };
+    let [closed, empty, tables] = found.as_slice() else { anyhow::bail!("{found:?}") };
     assert!(closed.contains("may not read `secrets`: "), "{closed}");
     assert!(empty.contains("`orders` look empty"), "{empty}");
-    assert!(records.contains("`warehouse` is not one of the data schemas"), "{records}");
+    assert!(tables.contains("in the schema `warehouse`: it is not one of the data schemas"), "{tables}");
     for sentence in [closed, empty] {
         let (_, sql) = sentence.split_once(", run ").context(sentence.clone())?;
         shop.client.batch_execute(sql).await?;

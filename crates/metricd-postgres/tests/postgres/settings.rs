@@ -7,7 +7,7 @@ use metricd_postgres::{PgRepository, RepositoryConfig, migrate, pending_migratio
 use metricd_repository::contract::{TestIngestion, equal_rows, query};
 use metricd_repository::{Definitions, MetricRepository};
 use metricd_runner::PgResolver;
-use metricd_test_support::TestDatabase;
+use metricd_test_support::{METRICS, TestDatabase};
 
 const HOSTILE: [(&str, &str); 18] = [
     ("array_nulls", "off"),
@@ -69,6 +69,7 @@ async fn a_schema_and_contracts_are_the_same_under_hostile_settings() -> Result<
     }
     let owner = hostile.owner.clone();
     tokio::task::spawn_blocking(move || migrate(&owner)).await??;
+    client.batch_execute(METRICS).await?;
     assert_eq!(schema(&hostile).await?, schema(&honest).await?);
     let owner = hostile.owner.clone();
     assert_eq!(tokio::task::spawn_blocking(move || pending_migrations(&owner)).await??, 0);

@@ -108,6 +108,16 @@ pub async fn files_append_rows_to_a_table(repository: Repository) {
     assert_eq!(loaded(&repository).await, both);
 }
 
+/// Loading a content again records it once, and changes neither the table nor its author.
+pub async fn a_content_is_recorded_once(repository: Repository) {
+    let table = sales(Load::Multiset);
+    load(&repository, &table, &["a,1"]).await;
+    let stored = repository.get_table(table.name()).await.unwrap();
+    assert_eq!(counts(&load(&repository, &table, &["a,1"]).await), [0, 0, 1, 0, 0, 0]);
+    assert_eq!(repository.get_table(table.name()).await.unwrap(), stored);
+    assert_eq!(loaded(&repository).await, [(TestTable::digest(&["a,1"]), 1)]);
+}
+
 /// Rows without a key are a multiset: of each, as many are added as the table lacks. Values are compared as texts, and
 /// no value differs from every value.
 pub async fn rows_of_a_multiset_are_stored_as_often_as_they_occur(repository: Repository) {

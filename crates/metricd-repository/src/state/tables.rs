@@ -99,7 +99,9 @@ impl StoreState {
             if !contents.is_empty() {
                 let rows = read_rows(ingestion, &name, &contents)?;
                 state.load(&table, rows, &contents, &mut of_table);
-                (state.changed_at, state.changed_by) = (Utc::now(), actor.clone());
+                if of_table.changes_anything() {
+                    (state.changed_at, state.changed_by) = (Utc::now(), actor.clone());
+                }
             }
             changes.tables.insert(name, of_table);
         }
@@ -197,11 +199,15 @@ impl TableState {
                 self.rows.extend(rows.into_iter().map(|row| row.values));
             }
         }
-        if matches!(table.load(), Load::Replace | Load::Upsert) {
+        let replaces = matches!(table.load(), Load::Replace | Load::Upsert);
+        if replaces {
             self.loads.clear();
         }
-        let loaded = contents.iter().zip(counts).map(|(&digest, row_count)| LoadedContent { digest, row_count });
-        self.loads.extend(loaded);
+        for (&digest, row_count) in contents.iter().zip(counts) {
+            if replaces || self.loads.iter().all(|known| known.digest != digest) {
+                self.loads.push(LoadedContent { digest, row_count });
+            }
+        }
     }
 
     fn load_multiset(&mut self, rows: Vec<NewRow>, changes: &mut TableChanges) {
