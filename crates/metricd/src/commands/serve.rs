@@ -17,6 +17,7 @@ use metricd_database::DatabaseUrl;
 use metricd_domain::{MetricDefinition, TimeZone};
 use metricd_embedded::Cluster;
 use metricd_execution::{MetricRunner, Replicas, TimeZones};
+use metricd_formats::ResultFiles;
 use metricd_ingestion::{IngestOptions, Inputs, render};
 use metricd_postgres::{
     DataPlace, PgRepository, ReaderError, RepositoryConfig, cluster_identifier, leads_through_pooler,
@@ -99,6 +100,7 @@ pub(crate) async fn serve(
             Arc::new(repository),
             Arc::new(runner),
             Arc::new(database.resolver()?.following(timeline.clone())),
+            Arc::new(ResultFiles),
             uploads,
         )
     };
