@@ -89,11 +89,9 @@ async fn a_file_has_the_types_and_values_of_postgresql() -> Result<()> {
     assert_eq!(days, [Some(-2_440_550), Some(2_145_042_905), None]);
     let clock: Vec<_> = column("clock")?.as_primitive::<Time64MicrosecondType>().iter().collect();
     assert_eq!(clock, [Some(0), Some(86_399_999_999), None]);
-    let last = 9_223_372_017_129_599_999_i64.min(i64::MAX);
     for name in ["moment", "instant"] {
         let values: Vec<_> = column(name)?.as_primitive::<TimestampMicrosecondType>().iter().collect();
-        assert_eq!(values[0], Some(-2_440_550 * 86_400_000_000));
-        assert!(values[1].is_some_and(|value| value % 1_000_000 == 999_999 && value <= last), "{values:?}");
+        assert_eq!(values, [Some(-2_440_550 * 86_400_000_000), Some(9_223_371_244_799_999_999), None], "{name}");
     }
     assert_eq!(column("bytes")?.as_binary::<i32>().value(0), [0, 255]);
     Ok(())
