@@ -64,6 +64,10 @@ pooler:
 openapi:
     .ci/openapi
 
+# Read results in every format with pandas, Polars, DuckDB, PyArrow and openpyxl
+formats:
+    .ci/formats
+
 # Compare schema.rs with what Diesel generates from the migrations
 schema:
     .ci/schema
@@ -105,16 +109,16 @@ ci:
     # These wait more than they compute, so they run at once. While one of them builds the program, others get their tools.
     began=$SECONDS
     declare -A processes
-    for recipe in quick-start pooler openapi schema; do
+    for recipe in quick-start pooler openapi formats schema; do
         {{just_executable()}} "$recipe" >"target/ci-$recipe.log" 2>&1 &
         processes[$recipe]=$!
     done
     failed=
-    for recipe in quick-start pooler openapi schema; do
+    for recipe in quick-start pooler openapi formats schema; do
         wait "${processes[$recipe]}" || failed+=" $recipe"
         printf '\n== %s\n' "$recipe"
         cat "target/ci-$recipe.log"
     done
-    times+="$((SECONDS - began)) s quick-start, pooler, openapi and schema at once"$'\n'
+    times+="$((SECONDS - began)) s quick-start, pooler, openapi, formats and schema at once"$'\n'
     printf '\n%s' "$times"
     [ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }

@@ -10,6 +10,7 @@ use metricd_access::testing::Issuer;
 use metricd_access::{Access, Algorithm, Keys, Rules, Secret, Verifier};
 use metricd_api::{ApiState, QuotaRules, Quotas, ServerOptions, Uploads, start};
 use metricd_execution::testing::{ScriptedResolver, ScriptedRunner};
+use metricd_formats::ResultFiles;
 use metricd_repository::contract::{TestIngestion, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
 use reqwest::Client;
@@ -114,7 +115,13 @@ async fn serve(public: &str, per_second: NonZeroU32) -> Result<String> {
     let state = ApiState {
         access: Access::Tokens(Arc::new(verifier)),
         quotas: Arc::new(Quotas::new(rules)),
-        ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(ScriptedResolver::default()), uploads)
+        ..ApiState::new(
+            Arc::new(repository),
+            Arc::new(runner),
+            Arc::new(ScriptedResolver::default()),
+            Arc::new(ResultFiles),
+            uploads,
+        )
     };
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = format!("http://{}", listener.local_addr()?);

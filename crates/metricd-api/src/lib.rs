@@ -1,13 +1,14 @@
 //! The HTTP API of metricd.
 //!
 //! [`start`] serves the [`routes`](mod@routes) on a listener, from an [`ApiState`]: a repository of metrics, a runner of their
-//! SQL and a resolver of new SQL, behind ports. Every error is a problem document (RFC 9457) with a [`ProblemCode`].
+//! SQL, a resolver of new SQL and writers of files, behind ports. Every error is a problem document (RFC 9457) with a [`ProblemCode`].
 //!
 //! ```
 //! use std::sync::Arc;
 //!
 //! use metricd_api::{ApiState, ServerOptions, Uploads, start};
 //! use metricd_execution::testing::{ScriptedResolver, ScriptedRunner};
+//! use metricd_formats::ResultFiles;
 //! use metricd_repository::MemoryRepository;
 //!
 //! # #[actix_web::main]
@@ -15,7 +16,8 @@
 //! let (repository, runner) = (MemoryRepository::default(), ScriptedRunner::default());
 //! let folder = tempfile::tempdir()?;
 //! let (resolver, uploads) = (ScriptedResolver::default(), Uploads::below(&folder.path().join("uploads"))?);
-//! let state = ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(resolver), uploads);
+//! let (repository, runner, resolver) = (Arc::new(repository), Arc::new(runner), Arc::new(resolver));
+//! let state = ApiState::new(repository, runner, resolver, Arc::new(ResultFiles), uploads);
 //! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 //! let server = start(listener, state, ServerOptions::default())?;
 //! let handle = server.handle();

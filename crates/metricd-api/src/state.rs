@@ -10,7 +10,9 @@ use chrono::{DateTime, Utc};
 use metricd_access::Access;
 use metricd_database::Outage;
 use metricd_domain::{Contract, Tenant, TimeZone};
-use metricd_execution::{MetricRunner, Replicas, Resolver, RunLimits, SqlValidationError, SqlValidator, TimeZones};
+use metricd_execution::{
+    FileWriters, MetricRunner, Replicas, Resolver, RunLimits, SqlValidationError, SqlValidator, TimeZones,
+};
 use metricd_ingestion::FileFormat;
 use metricd_repository::MetricRepository;
 use tokio::runtime::Handle;
@@ -30,7 +32,7 @@ const MAX_CONCURRENT_VALIDATIONS: usize = 2;
 /// How long a request waits until the time zones that the database knows have been read, which happens once.
 const TIME_ZONES_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The state that all requests share: repository, runner, resolver, caches and the operator's limits.
+/// The state that all requests share: repository, runner, resolver, file writers, caches and the operator's limits.
 #[derive(Debug, Clone)]
 pub struct ApiState {
     /// Which tokens the server accepts.
@@ -51,6 +53,8 @@ pub struct ApiState {
     pub runner: Arc<dyn MetricRunner>,
     /// The servers that results are read from; `None` if there is only that of [`Self::runner`].
     pub replicas: Option<Arc<dyn Replicas>>,
+    /// Writes results as files.
+    pub file_writers: Arc<dyn FileWriters>,
     /// Knows which relations have rows that other servers have.
     pub snapshot_scopes: Arc<SnapshotScopes>,
     /// Resolves SQL before it is stored.
@@ -101,6 +105,7 @@ impl ApiState {
         repository: Arc<dyn MetricRepository>,
         runner: Arc<dyn MetricRunner>,
         resolver: Arc<dyn Resolver>,
+        file_writers: Arc<dyn FileWriters>,
         uploads: Uploads,
     ) -> Self {
         Self {
@@ -113,6 +118,7 @@ impl ApiState {
             run_coalescer: Arc::default(),
             runner,
             replicas: None,
+            file_writers,
             snapshot_scopes: Arc::default(),
             resolver,
             allowed_functions: Arc::default(),

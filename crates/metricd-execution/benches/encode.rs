@@ -62,10 +62,10 @@ fn columns() -> Vec<Column> {
     let columns = [
         ("id", "text", FieldType::Text),
         ("date", "date", FieldType::Date),
-        ("obsolescence", "numeric", FieldType::Numeric),
+        ("obsolescence", "numeric", FieldType::Numeric(None)),
         ("alert_type", "text", FieldType::Text),
         ("parts_flagged", "bigint", FieldType::BigInt),
-        ("obsolescence_val", "numeric", FieldType::Numeric),
+        ("obsolescence_val", "numeric", FieldType::Numeric(None)),
         ("alert_category", "text", FieldType::Text),
     ];
     let column = |(name, type_name, field_type)| Column {

@@ -2,7 +2,8 @@
 //! response.
 //!
 //! `field` selects the encoder of a value by its type. The encoders are in `number`, `calendar`, `array`,
-//! `array_literal` and `digits`. `csv`, `ndjson`, `json_rows` and `json_columns` write rows.
+//! `array_literal` and `digits`. `csv`, `ndjson`, `json_rows` and `json_columns` write rows. `numbers`
+//! decides which numbers are texts. `file` is the port of the formats that an adapter writes.
 
 mod array;
 mod array_literal;
@@ -11,19 +12,24 @@ mod csv;
 mod digits;
 mod field;
 mod fields;
+mod file;
 mod json_columns;
 mod json_rows;
 mod ndjson;
 mod number;
+mod numbers;
 
 use async_trait::async_trait;
 
 pub use csv::CsvWriter;
-pub use field::FieldType;
+pub use field::{DeclaredDigits, FieldType};
 pub use fields::{Fields, Row};
+pub use file::{FileFormat, FileWriters, ResultHead};
 pub use json_rows::JsonRows;
 pub use ndjson::NdjsonWriter;
+pub use numbers::Numbers;
 
+use self::field::Malformed;
 use crate::RunTiming;
 
 /// A column of a result.
@@ -37,20 +43,57 @@ pub struct Column {
     pub field_type: FieldType,
 }
 
-/// A value is not in the format of its column's type.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a value of the column `{column}` is not in the format of its type `{type_name}`")]
-pub struct EncodeError {
-    /// The name of the column.
-    pub column: String,
-    /// The type of the column.
-    pub type_name: String,
+impl Column {
+    /// Appends a value as text: as CSV shows it, without quotes.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::Malformed`] if the value is not in the format of the type.
+    pub fn write_text(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        csv::write_unquoted(&self.field_type, bytes, out).map_err(|Malformed| self.malformed())
+    }
+
+    /// Appends a value as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::Malformed`] if the value is not in the format of the type.
+    pub fn write_json(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        field::write_value(&self.field_type, bytes, out).map_err(|Malformed| self.malformed())
+    }
+
+    /// The error of a value that is not in the format of the type.
+    #[must_use]
+    pub fn malformed(&self) -> EncodeError {
+        EncodeError::Malformed { column: self.name.clone(), type_name: self.type_name.clone() }
+    }
 }
 
-impl EncodeError {
-    fn of(column: &Column) -> Self {
-        Self { column: column.name.clone(), type_name: column.type_name.clone() }
-    }
+/// Why a row cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// A value is not in the format of its column's type.
+    #[error("a value of the column `{column}` is not in the format of its type `{type_name}`")]
+    Malformed {
+        /// The name of the column.
+        column: String,
+        /// The type of the column.
+        type_name: String,
+    },
+    /// The format of the file cannot hold a value.
+    #[error("the column `{column}` has a value that the format cannot hold: {reason}")]
+    Unrepresentable {
+        /// The name of the column.
+        column: String,
+        /// What the format cannot hold, and what to request instead. It does not quote the value.
+        reason: String,
+    },
+    /// The format of the file cannot hold the whole result.
+    #[error("the format cannot hold the result: {0}")]
+    TooLarge(String),
+    /// The library that writes the format failed.
+    #[error("the file could not be written: {0}")]
+    Writer(String),
 }
 
 /// Receives the rows of a result.
@@ -91,7 +134,8 @@ pub trait RowSink: Send {
     async fn flush(&mut self) {}
 }
 
-/// Writes rows into a buffer, which the caller may drain between two rows.
+/// Writes rows into a buffer, which the caller may drain between two rows. A writer may hold rows back until it has
+/// enough of them, and then writes them with a later row or at the end.
 pub trait RowWriter: Send {
     /// Receives the columns, and writes the head of the document. Called once, before the first row.
     ///
@@ -107,4 +151,13 @@ pub trait RowWriter: Send {
     ///
     /// [`EncodeError`] if a value is not in the format of its type.
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize, out: &mut Vec<u8>) -> Result<bool, EncodeError>;
+
+    /// Writes what the document needs after the last row. Called once, and only if the result is complete.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if the format cannot hold the result.
+    fn finish(&mut self, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        Ok(())
+    }
 }

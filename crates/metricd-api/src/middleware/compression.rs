@@ -46,7 +46,7 @@ fn is_compressible(response: &ServiceResponse<BoxBody>) -> bool {
         BodySize::None => false,
     };
     let headers = response.headers();
-    let is_text = || headers.get(CONTENT_TYPE).is_some_and(|value| is_text(value.as_bytes()));
+    let gains = || headers.get(CONTENT_TYPE).is_some_and(|value| gains_from_coding(value.as_bytes()));
     let must_not_change = || {
         let no_transform = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("no-transform"));
         headers.contains_key(CONTENT_ENCODING)
@@ -55,15 +55,22 @@ fn is_compressible(response: &ServiceResponse<BoxBody>) -> bool {
             || headers.get(ETAG).is_some_and(|tag| !tag.as_bytes().starts_with(b"W/"))
             || headers.get_all(CACHE_CONTROL).any(no_transform)
     };
-    is_large && is_text() && !must_not_change()
+    is_large && gains() && !must_not_change()
 }
 
-fn is_text(content_type: &[u8]) -> bool {
+/// Whether a body of this type gains from compression: texts, and Arrow, whose values are not compressed.
+fn gains_from_coding(content_type: &[u8]) -> bool {
     let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     essence.starts_with(b"text/")
         || essence.ends_with(b"+json")
         || essence.ends_with(b"+xml")
-        || matches!(essence, b"application/json" | b"application/x-ndjson" | b"application/javascript")
+        || matches!(
+            essence,
+            b"application/json"
+                | b"application/x-ndjson"
+                | b"application/javascript"
+                | b"application/vnd.apache.arrow.stream"
+        )
 }
 
 fn encoded(head: &mut ResponseHead, body: BoxBody, coding: Coding) -> BoxBody {

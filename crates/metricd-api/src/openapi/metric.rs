@@ -138,7 +138,8 @@ fn shared_parameters(items: &[(&str, Option<&MetricDefinition>)]) -> Vec<RefOr<P
 fn is_kept(general: &RefOr<Parameter>, definition: &MetricDefinition, own: &[Parameter]) -> bool {
     let name = name_of(general);
     match name {
-        "metric_id" | "parameters" => false,
+        // The schema of the rows describes numbers.
+        "metric_id" | "parameters" | "numbers" => false,
         name if is_period(name) => {
             let period = definition.contract.as_ref().map(Contract::current_period);
             let is_applied = matches!(period.as_deref(), Some(Period::Narrowed(_) | Period::Result(_)));

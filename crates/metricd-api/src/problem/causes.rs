@@ -2,7 +2,7 @@
 //! until it has a status.
 
 use metricd_database::{Fault, Outage, Trouble, fault_of};
-use metricd_execution::{Finding, FindingCode, RunError, SqlValidationError};
+use metricd_execution::{EncodeError, Finding, FindingCode, RunError, SqlValidationError};
 use metricd_repository::RepositoryError;
 
 use super::{FieldError, FindingResponse, Problem, ProblemCode};
@@ -70,10 +70,21 @@ impl From<RunError> for Problem {
                 Fault::Cancelled => ProblemCode::QueryTimeout,
                 Fault::Unavailable(_) => return unavailable(fault_of(sqlstate)).caused_by(error),
             },
-            RunError::Encode(_) => ProblemCode::InternalError,
+            RunError::Encode(EncodeError::Malformed { .. } | EncodeError::Writer(_)) => ProblemCode::InternalError,
+            // The caller may see the names of columns; the message quotes no value.
+            RunError::Encode(encode @ (EncodeError::Unrepresentable { .. } | EncodeError::TooLarge(_))) => {
+                let detail = sentence(&encode.to_string());
+                return Self::new(ProblemCode::ResultUnrepresentable).with_detail(detail).caused_by(error);
+            }
         };
         Self::new(code).caused_by(error)
     }
+}
+
+/// A message as a sentence.
+fn sentence(message: &str) -> String {
+    let mut characters = message.chars();
+    characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).chain(['.']).collect()
 }
 
 impl From<SqlValidationError> for Problem {

@@ -72,8 +72,9 @@ problem_codes! {
     TableNotOwned = "table-not-owned", FORBIDDEN, "Table not owned", "Files have not made the table, so metricd does not delete it.";
     MetricDeleted = "metric-deleted", GONE, "Metric deleted", "The metric was deleted. `POST /metrics/{id}/restore` restores it.";
     VersionMismatch = "version-mismatch", PRECONDITION_FAILED, "Version mismatch", "The metric has changed since it was read: read its definition again, and send its new `ETag` as `If-Match`.";
-    NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "Not acceptable", "The header `Accept` allows none of the formats: expected `application/json`, `text/csv` or `application/x-ndjson`.";
+    NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "Not acceptable", "The header `Accept` allows none of the formats: expected `application/json`, `text/csv`, `application/x-ndjson`, `application/vnd.apache.parquet`, `application/vnd.apache.arrow.stream` or `application/vnd.openxmlformats-officedocument.spreadsheetml.sheet`.";
     InvalidParameters = "invalid-parameters", UNPROCESSABLE_ENTITY, "Invalid parameters", "Parameters of the request are invalid; `errors` lists each.";
+    ResultUnrepresentable = "result-unrepresentable", UNPROCESSABLE_ENTITY, "Result unrepresentable", "The requested format cannot hold the result. `detail` names the column or the limit, and what to request instead.";
     ContentTooLarge = "content-too-large", PAYLOAD_TOO_LARGE, "Content too large", "The body is larger than the limit of this path.";
     UriTooLong = "uri-too-long", URI_TOO_LONG, "URI too long", "The path with its query string is longer than 8192 bytes.";
     UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", "The path does not accept bodies of this type; the header `Accept` lists those it accepts.";

@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::{Tenant, TimeZone};
 use metricd_execution::{
-    AppliedPeriod, BoundStatement, ChosenServer, Column, EncodeError, Fields, MetricStatement, Permit, RowSink,
-    RunLimits, RunTiming,
+    AppliedPeriod, BoundStatement, ChosenServer, Column, EncodeError, Fields, MetricStatement, Numbers, Permit,
+    RowSink, RunLimits, RunTiming,
 };
 
 use super::format::Format;
@@ -31,6 +31,7 @@ pub(crate) struct BufferedRequest {
     pub(crate) limits: RunLimits,
     pub(crate) period: Option<AppliedPeriod>,
     pub(crate) time_zone: TimeZone,
+    pub(crate) numbers: Numbers,
     /// The server that runs the statement.
     pub(crate) server: ChosenServer,
     /// Released when the backend is free again.
@@ -49,10 +50,17 @@ pub(crate) async fn respond_buffered(
     metric: &MetricStatement,
     buffered: BufferedRequest,
 ) -> Result<HttpResponse, Problem> {
-    let BufferedRequest { cached, statement, tenant, limits, period, .. } = &buffered;
+    let BufferedRequest { cached, statement, tenant, limits, period, numbers, .. } = &buffered;
     let (cached, time_zone) = (Arc::clone(cached), buffered.time_zone.clone());
-    let mut conditional_request =
-        ConditionalRequest::of(state, request, &cached, statement, tenant.as_ref(), *limits, period.as_ref());
+    let mut conditional_request = ConditionalRequest::of(
+        state,
+        request,
+        &cached,
+        statement,
+        tenant.as_ref(),
+        (*limits, *numbers),
+        period.as_ref(),
+    );
     if let Some(tag) = conditional_request.revalidate().await {
         return Ok(not_modified(&tag));
     }
@@ -80,8 +88,8 @@ pub(crate) async fn respond_buffered(
 
 impl BufferedRequest {
     async fn run(self, state: web::Data<ApiState>, request_key: RequestKey, in_flight: InFlightRun) -> RunResult {
-        let Self { cached, statement, tenant, limits, period, server, permit, .. } = self;
-        let rows = ResultRows::of(cached);
+        let Self { cached, statement, tenant, limits, period, numbers, server, permit, .. } = self;
+        let rows = ResultRows::of(cached, numbers);
         let mut sink = CoalescedSink { rows, in_flight, now: state.now, sent_at: None };
         let ran = server.runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         let CoalescedSink { rows, in_flight: _in_flight, sent_at, .. } = sink;

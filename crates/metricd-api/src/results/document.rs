@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use metricd_execution::{AppliedPeriod, Column, EncodeError, Fields, JsonRows, RowSink, RunOutcome, RunTiming};
+use metricd_execution::{
+    AppliedPeriod, Column, EncodeError, Fields, JsonRows, Numbers, RowSink, RunOutcome, RunTiming,
+};
 use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Schema, Type};
@@ -110,12 +112,13 @@ pub(crate) fn hashable_prefix(result: &[u8]) -> &[u8] {
 #[derive(Debug)]
 pub(crate) struct ResultRows {
     cached: Arc<CachedMetric>,
+    numbers: Numbers,
     rows: JsonRows,
 }
 
 impl ResultRows {
-    pub(crate) fn of(cached: Arc<CachedMetric>) -> Self {
-        Self { cached, rows: JsonRows::default() }
+    pub(crate) fn of(cached: Arc<CachedMetric>, numbers: Numbers) -> Self {
+        Self { cached, numbers, rows: JsonRows::default() }
     }
 
     /// The run's timing so far.
@@ -158,7 +161,7 @@ impl RowSink for ResultRows {
         text.pop();
         text.extend_from_slice(b",\"rows\":");
         self.rows.begin_after(&text);
-        self.rows.columns(columns)
+        self.rows.columns(&self.numbers.columns(columns))
     }
 
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {

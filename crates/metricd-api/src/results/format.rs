@@ -2,9 +2,12 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{Accept, Header, Quality};
-use metricd_execution::{CsvWriter, NdjsonWriter, RowWriter};
-use utoipa::ToSchema;
+use metricd_execution::{CsvWriter, FileFormat, FileWriters, NdjsonWriter, ResultHead, RowWriter};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
 
+use crate::results::definition_cache::CachedMetric;
 use crate::{Problem, ProblemCode};
 
 /// The format of a result.
@@ -14,20 +17,57 @@ pub(crate) enum Format {
     Json,
     Csv,
     Ndjson,
+    Parquet,
+    Arrow,
+    Xlsx,
 }
+
+/// The schema of a file.
+pub(crate) struct FileSchema;
+
+impl PartialSchema for FileSchema {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        RefOr::T(ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into())
+    }
+}
+
+impl ToSchema for FileSchema {}
 
 impl Format {
     /// Every format; of equally acceptable ones the first is used.
-    const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Ndjson];
+    const ALL: [Self; 6] = [Self::Json, Self::Csv, Self::Ndjson, Self::Parquet, Self::Arrow, Self::Xlsx];
 
     /// Parses the value of the parameter `format`.
     pub(crate) fn parse(name: &str) -> Result<Self, &'static str> {
-        match name {
-            "json" => Ok(Self::Json),
-            "csv" => Ok(Self::Csv),
-            "ndjson" => Ok(Self::Ndjson),
-            _ => Err("expected `json`, `csv` or `ndjson`"),
+        let found = Self::ALL.into_iter().find(|format| format.name() == name);
+        found.ok_or("expected `json`, `csv`, `ndjson`, `parquet`, `arrow` or `xlsx`")
+    }
+
+    /// The name, which is also the extension of a file's name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+            Self::Parquet | Self::Arrow | Self::Xlsx => self.file().map_or("", FileFormat::name),
         }
+    }
+
+    /// The format of a file that an adapter writes.
+    pub(crate) fn file(self) -> Option<FileFormat> {
+        match self {
+            Self::Json | Self::Csv | Self::Ndjson => None,
+            Self::Parquet => Some(FileFormat::Parquet),
+            Self::Arrow => Some(FileFormat::Arrow),
+            Self::Xlsx => Some(FileFormat::Xlsx),
+        }
+    }
+
+    /// The value of `Content-Disposition`, if the result is saved as a file.
+    pub(crate) fn content_disposition(self, metric_id: &str) -> Option<String> {
+        let is_saved = self == Self::Csv || self.file().is_some();
+        is_saved.then(|| format!("attachment; filename=\"{metric_id}.{}\"", self.name()))
     }
 
     /// The format with the highest quality in `Accept` (RFC 9110, section 12.5.1); JSON without a valid `Accept`.
@@ -77,11 +117,8 @@ impl Format {
     }
 
     fn media_type(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Json => ("application", "json"),
-            Self::Csv => ("text", "csv"),
-            Self::Ndjson => ("application", "x-ndjson"),
-        }
+        let essence = self.content_type().split(';').next().unwrap_or_default();
+        essence.split_once('/').unwrap_or_default()
     }
 
     /// The value of `Content-Type`.
@@ -90,16 +127,34 @@ impl Format {
             Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Ndjson => "application/x-ndjson",
+            Self::Parquet | Self::Arrow | Self::Xlsx => self.file().map_or("", FileFormat::media_type),
         }
     }
 
     /// The encoder of a streamed format; `None` for the buffered one.
-    pub(crate) fn writer(self) -> Option<Box<dyn RowWriter>> {
+    pub(crate) fn writer(self, files: &dyn FileWriters, cached: &CachedMetric) -> Option<Box<dyn RowWriter>> {
         match self {
             Self::Json => None,
             Self::Csv => Some(Box::new(CsvWriter::default())),
             Self::Ndjson => Some(Box::new(NdjsonWriter::default())),
+            Self::Parquet | Self::Arrow | Self::Xlsx => Some(files.writer(self.file()?, result_head(cached))),
         }
+    }
+}
+
+/// What a file says about the metric's result.
+fn result_head(cached: &CachedMetric) -> ResultHead {
+    let definition = &cached.definition;
+    let contract = definition.contract.as_ref();
+    let columns = contract.iter().flat_map(|contract| contract.columns());
+    let described = columns.filter_map(|column| Some((column.name.clone(), column.description.clone()?)));
+    ResultHead {
+        metric_id: definition.metric.metric_id.to_string(),
+        title: definition.title().to_owned(),
+        query_id: definition.metric.query_id.to_string(),
+        query_version: definition.query_version,
+        descriptions: described.collect(),
+        enums: contract.map(|contract| contract.enums().clone()).unwrap_or_default(),
     }
 }
 
@@ -119,8 +174,8 @@ mod tests {
 
     #[test]
     fn the_format_with_the_highest_quality_is_used() {
-        use Format::{Csv, Json, Ndjson};
-        let cases: [(&[&str], Option<Format>); 24] = [
+        use Format::{Arrow, Csv, Json, Ndjson, Parquet, Xlsx};
+        let cases: [(&[&str], Option<Format>); 28] = [
             (&[], Some(Json)),
             (&[""], Some(Json)),
             (&["nonsense"], Some(Json)),
@@ -142,6 +197,10 @@ mod tests {
             (&["text/csv;header=absent"], None),
             (&["application/json;charset=iso-8859-1"], None),
             (&["application/json;profile=x"], Some(Json)),
+            (&["application/vnd.apache.parquet"], Some(Parquet)),
+            (&["application/vnd.apache.arrow.stream, application/json;q=0.9"], Some(Arrow)),
+            (&["application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"], Some(Xlsx)),
+            (&["application/vnd.apache.arrow.file"], None),
             (&["text/html"], None),
             (&["*/*;q=0"], None),
             (&["application/json;q=0"], None),

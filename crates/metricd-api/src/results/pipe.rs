@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use metricd_execution::{Column, EncodeError, Fields, RowSink, RowWriter, RunError, RunOutcome, RunTiming};
+use metricd_execution::{Column, EncodeError, Fields, Numbers, RowSink, RowWriter, RunError, RunOutcome, RunTiming};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -32,9 +32,9 @@ pub(super) enum Chunk {
 }
 
 /// Creates a pipe: the end to write to, and the end to read from.
-pub(super) fn pipe(writer: Box<dyn RowWriter>, chunks: ChunkSize) -> (PipeSink, PipeSource) {
+pub(super) fn pipe(writer: Box<dyn RowWriter>, numbers: Numbers, chunks: ChunkSize) -> (PipeSink, PipeSource) {
     let shared = Arc::new(Shared { chunks, state: Mutex::default(), written: Notify::new(), taken: Notify::new() });
-    (PipeSink { writer, shared: Arc::clone(&shared) }, PipeSource { shared })
+    (PipeSink { writer, numbers, shared: Arc::clone(&shared) }, PipeSource { shared })
 }
 
 #[derive(Debug)]
@@ -78,13 +78,19 @@ impl Shared {
 /// The writing end of a pipe.
 pub(super) struct PipeSink {
     writer: Box<dyn RowWriter>,
+    numbers: Numbers,
     shared: Arc<Shared>,
 }
 
 impl PipeSink {
-    /// Closes the pipe with the outcome of the run.
-    pub(super) fn end(self, outcome: Result<RunOutcome, RunError>) {
-        self.shared.state().outcome = Some(outcome);
+    /// Closes the pipe with the outcome of the run. After a successful run, the writer finishes its document.
+    pub(super) fn end(mut self, outcome: Result<RunOutcome, RunError>) {
+        let mut state = self.shared.state();
+        state.outcome = Some(outcome.and_then(|outcome| {
+            self.writer.finish(&mut state.chunk)?;
+            Ok(outcome)
+        }));
+        drop(state);
         self.shared.written.notify_one();
     }
 }
@@ -93,13 +99,16 @@ impl PipeSink {
 impl RowSink for PipeSink {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
         // The reader is not notified: the header is sent with the first row.
-        self.writer.head(columns, &mut self.shared.state().chunk)
+        self.writer.head(&self.numbers.columns(columns), &mut self.shared.state().chunk)
     }
 
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
         let mut state = self.shared.state();
+        let size_bytes = state.chunk.len();
         let is_taken = self.writer.row(fields, max_bytes, &mut state.chunk)?;
-        if is_taken && (!state.has_rows || self.shared.is_full(&state)) {
+        // A writer may hold rows back.
+        let is_written = is_taken && state.chunk.len() > size_bytes;
+        if is_written && (!state.has_rows || self.shared.is_full(&state)) {
             state.has_rows = true;
             self.shared.written.notify_one();
         }

@@ -1,4 +1,4 @@
-//! A CSV or NDJSON result, streamed while its statement runs.
+//! A result in another format than JSON, streamed while its statement runs.
 
 use std::fmt;
 
@@ -9,7 +9,9 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use metricd_domain::{MetricId, RowLimit, Tenant, TimeZone};
-use metricd_execution::{BoundStatement, ChosenServer, Permit, RowWriter, RunError, RunLimits, RunOutcome};
+use metricd_execution::{
+    BoundStatement, ChosenServer, EncodeError, Numbers, Permit, RowWriter, RunError, RunLimits, RunOutcome,
+};
 
 use super::format::Format;
 use super::pipe::{Chunk, ChunkSize, PipeSource, pipe};
@@ -27,6 +29,7 @@ const STREAM_CHUNK_BYTES: usize = 64 << 10;
 pub(crate) struct StreamedRequest {
     pub(crate) format: Format,
     pub(crate) writer: Box<dyn RowWriter>,
+    pub(crate) numbers: Numbers,
     pub(crate) statement: BoundStatement,
     pub(crate) time_zone: TimeZone,
     /// The tenant that the statement runs for.
@@ -50,15 +53,15 @@ pub(crate) async fn respond_streamed(
     metric_id: &MetricId,
     streamed: StreamedRequest,
 ) -> Result<HttpResponse, RunError> {
-    let StreamedRequest { format, writer, statement, time_zone, tenant, limits, limit, is_chunked, server, permit } =
-        streamed;
-    let (mut sink, source) =
-        pipe(writer, if is_chunked { ChunkSize::Bytes(STREAM_CHUNK_BYTES) } else { ChunkSize::Unlimited });
+    let StreamedRequest { format, writer, numbers, statement, time_zone, tenant, limits, limit, .. } = streamed;
+    let StreamedRequest { is_chunked, server, permit, .. } = streamed;
+    let chunk_size = if is_chunked { ChunkSize::Bytes(STREAM_CHUNK_BYTES) } else { ChunkSize::Unlimited };
+    let (mut sink, source) = pipe(writer, numbers, chunk_size);
     let connection = ConnectionData::of(request);
     // A task of its own enforces the run's time limits while the client reads nothing.
     let run = RunTask(actix_web::rt::spawn(async move {
         let outcome = server.runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
-        sink.end(outcome);
+        sink.end(outcome.and_then(|outcome| complete(format, outcome, limit)));
         // The run's limits no longer apply, but unread bytes may remain: the connection's minimum rate applies until
         // the response is dropped.
         let _response = connection.map(ConnectionData::paced);
@@ -68,8 +71,8 @@ pub(crate) async fn respond_streamed(
     let mut response = HttpResponse::Ok();
     response.content_type(format.content_type()).insert_header((VARY, "accept"));
     response.insert_header((X_TIME_ZONE, time_zone.as_str()));
-    if format == Format::Csv {
-        response.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{metric_id}.csv\"")));
+    if let Some(disposition) = format.content_disposition(metric_id.as_str()) {
+        response.insert_header((CONTENT_DISPOSITION, disposition));
     }
     let chunk = source.next().await;
     note_run(request, source.timing());
@@ -87,6 +90,23 @@ pub(crate) async fn respond_streamed(
             Ok(response.streaming(chunks(first, open)))
         }
     }
+}
+
+/// Checks that a file would have all rows, or as many as the request's limit: it cannot say that rows are missing.
+fn complete(format: Format, outcome: RunOutcome, limit: Option<RowLimit>) -> Result<RunOutcome, RunError> {
+    if format.file().is_none() || !outcome.truncated || is_requested(outcome, limit) {
+        return Ok(outcome);
+    }
+    let message = format!(
+        "the server's limits end it after row {}: request fewer rows with `limit`, or another format",
+        outcome.row_count
+    );
+    Err(RunError::Encode(EncodeError::TooLarge(message)))
+}
+
+/// Whether the result has as many rows as the request's limit.
+fn is_requested(outcome: RunOutcome, limit: Option<RowLimit>) -> bool {
+    limit.is_some_and(|limit| limit.rows() == outcome.row_count)
 }
 
 /// The task of a run, and afterwards of sending its response; aborted on drop.
@@ -159,11 +179,8 @@ fn chunks(first: Vec<u8>, open: OpenStream) -> impl Stream<Item = Result<Bytes, 
 impl OpenStream {
     /// Checks that the stream has all rows, or as many as the request's limit.
     fn check_complete(&self, outcome: Result<RunOutcome, RunError>) -> Result<(), StreamError> {
-        let is_requested_limit = |rows| self.limit.is_some_and(|limit| limit.rows() == rows);
         let error = match outcome {
-            Ok(outcome) if outcome.truncated && !is_requested_limit(outcome.row_count) => {
-                StreamError::Truncated(outcome)
-            }
+            Ok(outcome) if outcome.truncated && !is_requested(outcome, self.limit) => StreamError::Truncated(outcome),
             Ok(_) => return Ok(()),
             Err(error) => StreamError::Failed(error),
         };

@@ -8,7 +8,7 @@ use std::fmt;
 use actix_web::HttpRequest;
 use actix_web::http::header::{EntityTag, IF_NONE_MATCH};
 use metricd_domain::{Contract, Tenant};
-use metricd_execution::{AppliedPeriod, BoundStatement, RunLimits, SnapshotToken};
+use metricd_execution::{AppliedPeriod, BoundStatement, Numbers, RunLimits, SnapshotToken};
 use moka::sync::Cache;
 
 use crate::ApiState;
@@ -21,7 +21,8 @@ const MAX_VALIDATORS: u64 = 10_000;
 /// The initial capacity of a key's input; the SQL is most of it.
 const KEY_INPUT_CAPACITY: usize = 1 << 10;
 
-/// A hash of everything that decides a result except the data: definition, tenant, values, period, time zone and limits.
+/// A hash of everything that decides a result except the data: definition, tenant, values, period, time zone, limits and how numbers are
+/// written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RequestKey(pub(crate) blake3::Hash);
 
@@ -74,7 +75,7 @@ impl<'a> ConditionalRequest<'a> {
         cached: &'a CachedMetric,
         statement: &BoundStatement,
         tenant: Option<&Tenant>,
-        limits: RunLimits,
+        (limits, numbers): (RunLimits, Numbers),
         period: Option<&AppliedPeriod>,
     ) -> Self {
         // Concatenated first, since hashing many small parts is slower.
@@ -100,6 +101,7 @@ impl<'a> ConditionalRequest<'a> {
             add(b"time zone");
             add(time_zone.as_str().as_bytes());
         }
+        add(&[u8::from(numbers == Numbers::Text)]);
         add(&limits.rows.rows().to_le_bytes());
         add(&limits.size_bytes.to_le_bytes());
         let contract = cached.definition.contract.as_ref().filter(|contract| contract.fingerprint().is_some());

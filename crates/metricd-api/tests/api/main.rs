@@ -12,6 +12,7 @@ mod dashboards;
 mod definitions;
 mod document;
 mod encoding;
+mod files;
 mod formats;
 mod head_limits;
 mod health;

@@ -113,7 +113,12 @@ async fn each_run_error_has_its_problem() -> Result<()> {
         (|| RunError::Failed { sqlstate: "53100".into(), message: "secret".into() }, 503, "database-unavailable"),
         (|| RunError::Failed { sqlstate: "XX000".into(), message: "secret".into() }, 503, "database-unavailable"),
         (
-            || RunError::Encode(EncodeError { column: "SELECT secret FROM t".into(), type_name: "x".into() }),
+            || {
+                RunError::Encode(EncodeError::Malformed {
+                    column: "SELECT secret FROM t".into(),
+                    type_name: "x".into(),
+                })
+            },
             500,
             "internal-error",
         ),

@@ -15,6 +15,7 @@ use metricd_domain::{
     MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, TableName,
 };
 use metricd_execution::testing::{ScriptedResolver, ScriptedRunner};
+use metricd_formats::ResultFiles;
 use metricd_repository::contract::{TestIngestion, metric, query};
 use metricd_repository::{
     DefinitionFilter, Definitions, Idempotency, Ingestion, MemoryRepository, MetricChange, MetricRepository, NewMetric,
@@ -120,7 +121,8 @@ impl TestAppBuilder {
         let now = || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default();
         let folder = tempfile::tempdir()?;
         let uploads = Uploads::below(&folder.path().join("uploads"))?;
-        let state = ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone(), uploads);
+        let state =
+            ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone(), Arc::new(ResultFiles), uploads);
         let state = change(ApiState { now, max_upload_bytes: 1 << 20, ..state });
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = format!("http://{}", listener.local_addr()?);

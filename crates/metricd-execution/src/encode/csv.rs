@@ -43,8 +43,7 @@ impl RowWriter for CsvWriter {
                 out.truncate(before);
                 return Ok(false);
             }
-            write_field(&column.field_type, bytes, &mut self.scratch, out)
-                .map_err(|Malformed| EncodeError::of(column))?;
+            write_field(&column.field_type, bytes, &mut self.scratch, out).map_err(|Malformed| column.malformed())?;
         }
         out.extend_from_slice(b"\r\n");
         let fits = out.len() <= max_bytes;
@@ -79,6 +78,21 @@ fn write_field(
                 out.remove(start);
             }
         }
+    }
+    Ok(())
+}
+
+/// Writes a value as [`write_field`] does, but without quotes.
+pub(super) fn write_unquoted(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    match field_type {
+        FieldType::Text => out.extend_from_slice(utf8(bytes)?.as_bytes()),
+        FieldType::Bytea => out.extend_from_slice(STANDARD.encode(bytes).as_bytes()),
+        FieldType::Void => {}
+        FieldType::Json | FieldType::Jsonb | FieldType::Array(_) | FieldType::ArrayLiteral { .. } => {
+            write_value(field_type, bytes, out)?;
+        }
+        // No other type has fields with a special character.
+        _ => return write_field(field_type, bytes, &mut Vec::new(), out),
     }
     Ok(())
 }

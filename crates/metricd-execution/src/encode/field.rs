@@ -30,8 +30,11 @@ pub enum FieldType {
     Real,
     /// `double precision`.
     Double,
-    /// `numeric`.
-    Numeric,
+    /// `numeric`, with the digits that its type declares, as in `numeric(12,2)`.
+    Numeric(Option<DeclaredDigits>),
+    /// A number that is written as a text with every digit, for readers that keep numbers as floats. Only columns on
+    /// their way to a writer have it: [`Numbers::columns`](super::Numbers::columns).
+    Quoted(Box<FieldType>),
     /// `text`, `character varying`, `character`, `name` and enums; also every other type in its text format.
     Text,
     /// `date`.
@@ -59,6 +62,15 @@ pub enum FieldType {
         /// The delimiter between elements, by their type: a comma for all but a few types.
         delimiter: u8,
     },
+}
+
+/// The digits that the type of a `numeric` declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeclaredDigits {
+    /// The number of all digits: 1 to 1000.
+    pub precision: u16,
+    /// The number of digits after the point: -1000 to 1000.
+    pub scale: i16,
 }
 
 impl FieldType {
@@ -126,7 +138,16 @@ pub(super) fn write_value(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8
         FieldType::Oid => write_integer(u32::from_be_bytes(exactly(bytes)?), out),
         FieldType::Real => write_float(f32::from_be_bytes(exactly(bytes)?), out),
         FieldType::Double => write_float(f64::from_be_bytes(exactly(bytes)?), out),
-        FieldType::Numeric => write_numeric(bytes, out)?,
+        FieldType::Numeric(_) => write_numeric(bytes, out)?,
+        FieldType::Quoted(number) => {
+            let begin = out.len();
+            write_value(number, bytes, out)?;
+            // NaN and the infinities are strings already.
+            if out.get(begin) != Some(&b'"') {
+                out.insert(begin, b'"');
+                out.push(b'"');
+            }
+        }
         // Most texts are plain. One scan of all bytes is faster than a serializer, which inspects each byte.
         FieldType::Text if is_plain(bytes) => {
             out.push(b'"');
@@ -223,6 +244,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn quoted_numbers_are_strings() {
+        let quoted = |number| FieldType::Quoted(Box::new(number));
+        assert_eq!(json(&quoted(FieldType::BigInt), &i64::MIN.to_be_bytes()).unwrap(), "\"-9223372036854775808\"");
+        let nan = [0, 0, 0, 0, 0xC0, 0, 0, 0];
+        assert_eq!(json(&quoted(FieldType::Numeric(None)), &nan).unwrap(), "\"NaN\"");
+        assert_eq!(json(&quoted(FieldType::BigInt), b"x"), Err(Malformed));
+    }
+
     fn field_types() -> impl Strategy<Value = FieldType> {
         use FieldType::*;
         let plain = vec![
@@ -233,7 +263,7 @@ mod tests {
             Oid,
             Real,
             Double,
-            Numeric,
+            Numeric(None),
             Text,
             Date,
             Timestamp,

@@ -18,7 +18,7 @@ impl JsonColumns {
         let mut prefixes = Vec::with_capacity(columns.len());
         for (index, column) in columns.iter().enumerate() {
             let mut prefix = vec![if index == 0 { b'{' } else { b',' }];
-            write_text(&column.name, &mut prefix).map_err(|Malformed| EncodeError::of(column))?;
+            write_text(&column.name, &mut prefix).map_err(|Malformed| column.malformed())?;
             prefix.push(b':');
             prefixes.push(prefix);
         }
@@ -45,7 +45,7 @@ impl JsonColumns {
                     return Ok(false);
                 }
                 Some(bytes) => {
-                    write_value(&column.field_type, bytes, out).map_err(|Malformed| EncodeError::of(column))?;
+                    write_value(&column.field_type, bytes, out).map_err(|Malformed| column.malformed())?;
                 }
             }
         }

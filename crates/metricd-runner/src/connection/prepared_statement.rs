@@ -84,13 +84,14 @@ impl PreparedStatement {
         let description = connection.prepare(statement.text(), statement.time_zone()).await?;
         let name = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
         let malformed = |_| SessionError::Lost("the name of a column is not UTF-8".to_owned());
+        let columns_described = description.description.columns();
         let columns_described =
-            description.description.columns().map(|column| name(column.name).map(|name| (name, column.type_oid)));
+            columns_described.map(|column| name(column.name).map(|name| (name, column.type_oid, column.type_modifier)));
         let columns_described: Vec<_> = columns_described.collect::<Result<_, _>>().map_err(malformed)?;
         let (mut columns, mut formats) = (Vec::new(), Vec::new());
-        for (name, type_oid) in columns_described {
+        for (name, type_oid, modifier) in columns_described {
             let data_type = connection.data_type(type_oid).await?;
-            let (field_type, format) = match field_type(&data_type) {
+            let (field_type, format) = match field_type(&data_type, modifier) {
                 Some(field_type) => (field_type, Format::Binary),
                 None => (text_type(&data_type, &|element| connection.delimiter(element)), Format::Text),
             };

@@ -7,6 +7,7 @@ use postgres_protocol::Oid;
 /// (2).
 const FIELD_BYTES: usize = 18;
 const TYPE_BYTES: std::ops::Range<usize> = 6..10;
+const MODIFIER_BYTES: std::ops::Range<usize> = 12..16;
 const FORMAT_BYTES: std::ops::Range<usize> = 16..18;
 
 /// The number of columns precedes them.
@@ -21,6 +22,8 @@ pub(crate) struct RowDescription(Bytes);
 pub(crate) struct ColumnDescription<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) type_oid: Oid,
+    /// The modifier of the type, such as the digits of a `numeric(12,2)`; -1 if it has none.
+    pub(crate) type_modifier: i32,
     format: [u8; 2],
 }
 
@@ -87,7 +90,8 @@ impl<'a> Iterator for Columns<'a> {
         let (field, rest) = rest.get(1..)?.split_at_checked(FIELD_BYTES)?;
         self.0 = rest;
         let type_oid = Oid::from_be_bytes(field.get(TYPE_BYTES)?.try_into().ok()?);
-        Some(ColumnDescription { name, type_oid, format: field.get(FORMAT_BYTES)?.try_into().ok()? })
+        let type_modifier = i32::from_be_bytes(field.get(MODIFIER_BYTES)?.try_into().ok()?);
+        Some(ColumnDescription { name, type_oid, type_modifier, format: field.get(FORMAT_BYTES)?.try_into().ok()? })
     }
 }
 

@@ -17,7 +17,7 @@ use metricd_database::DatabaseUrl;
 use metricd_domain::{MetricDefinition, TABLE_SCHEMA, TimeZone};
 use metricd_embedded::Cluster;
 use metricd_execution::{MetricRunner, Replicas, TimeZones};
-use metricd_formats::read_formats;
+use metricd_formats::{ResultFiles, read_formats};
 use metricd_ingestion::{IngestOptions, Inputs, render};
 use metricd_postgres::{
     DataPlace, PgRepository, ReaderError, RepositoryConfig, cluster_identifier, leads_through_pooler,
@@ -101,6 +101,7 @@ pub(crate) async fn serve(
             Arc::new(repository),
             Arc::new(runner),
             Arc::new(database.resolver()?.following(timeline.clone())),
+            Arc::new(ResultFiles),
             uploads,
         )
     };

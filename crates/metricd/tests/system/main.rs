@@ -13,6 +13,7 @@ mod documents;
 mod examples;
 mod existing_database;
 mod external_database;
+mod files;
 mod foreign_tables;
 mod ingestion;
 mod middleware;

@@ -55,10 +55,10 @@ fn not_modified_varies_by_accept_encoding() {
 #[test]
 fn text_types_are_recognized() {
     for worth in ["text/csv; charset=utf-8", "application/json", "application/problem+json", "image/svg+xml"] {
-        assert!(is_text(worth.as_bytes()), "{worth}");
+        assert!(gains_from_coding(worth.as_bytes()), "{worth}");
     }
     for other in ["", "image/png", "application/octet-stream", "application/json-seq"] {
-        assert!(!is_text(other.as_bytes()), "{other}");
+        assert!(!gains_from_coding(other.as_bytes()), "{other}");
     }
 }
 

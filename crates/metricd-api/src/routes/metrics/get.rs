@@ -5,8 +5,8 @@ use std::sync::Arc;
 use actix_web::http::Version;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{RowLimit, Tenant};
-use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, Permit, RequestZone};
-use utoipa::IntoParams;
+use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, Numbers, Permit, RequestZone};
+use utoipa::{IntoParams, ToSchema};
 
 use super::metric_id;
 use crate::auth::caller;
@@ -20,20 +20,20 @@ use crate::results::buffered::{BufferedRequest, respond_buffered};
 use crate::results::contracts::Staleness;
 use crate::results::definition_cache::CachedMetric;
 use crate::results::document::ResultSchema;
-use crate::results::format::Format;
+use crate::results::format::{FileSchema, Format};
 use crate::results::run::{RanStatement, run_limits, run_problem};
 use crate::results::stream::{StreamedRequest, respond_streamed};
 use crate::{ApiState, Problem, ProblemCode};
 
 problems!(
     GetMetricProblems:
-    TenantMissing, MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, TooManyQueries, QueryTooCostly, InternalError, QueryFailed, RowSecurityMissing,
+    TenantMissing, MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, ResultUnrepresentable, TooManyQueries, QueryTooCostly, InternalError, QueryFailed, RowSecurityMissing,
     StatementQuarantined, ConnectionsStuck, TooManyStreams, TableLocked, PositionNotReached, DatabaseUnavailable, NoConnection, QueryTimeout, QueryNotStopped
 );
 
 /// Runs the metric's stored SQL and answers with its result.
 ///
-/// JSON is buffered, and a truncated result is marked. CSV and NDJSON are streamed: an error in the middle closes the
+/// JSON is buffered, and a truncated result is marked. The other formats are streamed: an error in the middle closes the
 /// connection without the end of the body.
 #[utoipa::path(
     get,
@@ -54,11 +54,14 @@ problems!(
                 (ResultSchema = "application/json"),
                 (String = "text/csv"),
                 (String = "application/x-ndjson"),
+                (inline(FileSchema) = "application/vnd.apache.parquet"),
+                (inline(FileSchema) = "application/vnd.apache.arrow.stream"),
+                (inline(FileSchema) = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
             ),
             headers(
                 ("X-Truncated" = String, description = "`true` if the result is truncated."),
                 ("X-Time-Zone" = String, description = "The time zone in which the SQL ran."),
-                ("Content-Disposition" = String, description = "For CSV: a file name."),
+                ("Content-Disposition" = String, description = "A file name, except for JSON and NDJSON."),
                 ("X-Row-Limit" = u32, description = "The row limit of a stream."),
                 ("ETag" = String, description = "For JSON, for `If-None-Match`: changes with the definition, the parameters and the rows."),
                 ("Metricd-Lag" = String, description = "If the server reads from replicas: how many seconds ago a change was committed, at most, that the result does not show yet."),
@@ -92,18 +95,19 @@ async fn run_metric(
     let definition = &cached.definition;
     let statement = cached.statement.as_ref();
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
-    let GetMetricParams { limit, format, zone, bound, period, after } =
+    let GetMetricParams { limit, format, numbers, zone, bound, period, after } =
         GetMetricParams::parse(request, state, statement).await?;
 
     let query_cost = caller::query_cost(request, state);
     let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, limit);
     let (tenant, time_zone) = (tenant.cloned(), zone.zone().clone());
-    let Some(writer) = format.writer() else {
+    let Some(writer) = format.writer(state.file_writers.as_ref(), cached) else {
         let permit = caller::acquire_query_permit(request, state).await?.into_permit();
         let server = state.server_for(request, &after, limits.time).await?;
         state.snapshot_scope(request, &server, [definition.contract.as_ref()]).await?;
         let cached = Arc::clone(cached);
-        let buffered = BufferedRequest { cached, statement: bound, tenant, limits, period, time_zone, server, permit };
+        let buffered =
+            BufferedRequest { cached, statement: bound, tenant, limits, period, time_zone, numbers, server, permit };
         return respond_buffered(request, state, statement, buffered).await;
     };
     let stream = caller::acquire_stream_permit(request, state).await?;
@@ -115,6 +119,7 @@ async fn run_metric(
     let streamed = StreamedRequest {
         format,
         writer,
+        numbers,
         statement: bound,
         time_zone,
         tenant,
@@ -128,6 +133,26 @@ async fn run_metric(
     streamed.map_err(|error| run_problem(error, statement, &ran, request))
 }
 
+/// How numbers are written.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "read by the document alone")]
+enum NumbersParam {
+    Number,
+    String,
+}
+
+/// The name of the parameter that decides how numbers are written. A metric's own parameter of this name hides it.
+const NUMBERS: &str = "numbers";
+
+fn parse_numbers(text: &str) -> Result<Numbers, &'static str> {
+    match text {
+        "number" => Ok(Numbers::Number),
+        "string" => Ok(Numbers::Text),
+        _ => Err("expected `number` or `string`"),
+    }
+}
+
 /// The parameters of a request.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -138,6 +163,9 @@ struct GetMetricParams {
     /// The format; takes precedence over `Accept`.
     #[param(value_type = Option<Format>, inline)]
     format: Format,
+    /// `string`: `numeric` and `bigint` are texts with every digit, for readers that keep numbers as floats.
+    #[param(value_type = Option<NumbersParam>, inline)]
+    numbers: Numbers,
     /// The metric's own parameters: [`ResultParameters`].
     #[param(ignore)]
     zone: RequestZone,
@@ -157,10 +185,12 @@ impl GetMetricParams {
         let named = query.take("format", Format::parse);
         let negotiated = named.map_or_else(|| Format::negotiate(request), Ok);
         let parse_limit = match negotiated {
-            Ok(Format::Csv | Format::Ndjson) => RowLimit::parse_stream,
             Ok(Format::Json) | Err(_) => RowLimit::parse,
+            Ok(_) => RowLimit::parse_stream,
         };
         let limit = query.take("limit", parse_limit);
+        let has_own = statement.parameters().any(|(name, _, _)| name == NUMBERS);
+        let numbers = if has_own { None } else { query.take(NUMBERS, parse_numbers) };
         let zone = take_time_zone(&mut query, state).await?;
         let after = AfterHeader::take(request, state, &mut query);
         let (bound, period) = match statement.bind_in(&query.take_rest(), &zone) {
@@ -174,6 +204,6 @@ impl GetMetricParams {
                 return Err(refused.with_contract_staleness(Staleness::Possible));
             }
         };
-        Ok(Self { limit, format: negotiated?, zone, bound, period, after })
+        Ok(Self { limit, format: negotiated?, numbers: numbers.unwrap_or_default(), zone, bound, period, after })
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use actix_web::{HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
-use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, RunError, RunLimits, RunOutcome, is_period};
+use metricd_execution::{
+    AppliedPeriod, BoundStatement, MetricStatement, Numbers, RunError, RunLimits, RunOutcome, is_period,
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::GetResultsParams;
@@ -74,7 +76,8 @@ impl Prepared {
         })?;
         let limits = run_limits(state, query_cost, cached.definition.metric.limits, false, params.limit);
         let limits = RunLimits { size_bytes: limits.size_bytes.min(max_bytes), ..limits };
-        Ok(Box::new(Self { rows: ResultRows::of(Arc::clone(&cached)), cached, period, bound, limits, outcome: None }))
+        let rows = ResultRows::of(Arc::clone(&cached), Numbers::default());
+        Ok(Box::new(Self { rows, cached, period, bound, limits, outcome: None }))
     }
 
     /// The metric as it was run, and whether its contract may be the cause of its error.

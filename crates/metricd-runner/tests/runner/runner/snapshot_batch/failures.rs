@@ -56,7 +56,7 @@ struct Blind;
 impl RowSink for Blind {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
         let column = columns.first().map(|column| column.name.clone()).unwrap_or_default();
-        Err(EncodeError { column, type_name: "none".into() })
+        Err(EncodeError::Malformed { column, type_name: "none".into() })
     }
 
     fn row(&mut self, _: Fields<'_>, _: usize) -> Result<bool, EncodeError> {

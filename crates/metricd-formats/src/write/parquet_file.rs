@@ -1,0 +1,82 @@
+//! Writes Parquet files.
+
+use std::sync::Arc;
+
+use metricd_execution::{Column, EncodeError, Fields, ResultHead, RowWriter};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+
+use super::batch::RowBatch;
+use super::schema::metadata;
+use super::{Output, writer_error};
+
+/// The encoded size of a row group, in bytes. A row group is in memory until it is complete.
+const ROW_GROUP_BYTES: usize = 8 << 20;
+
+/// Writes a row group whenever its encoded rows fill one. The footer is written at the end.
+#[derive(Debug)]
+pub(super) struct ParquetWriter {
+    head: ResultHead,
+    batch: RowBatch,
+    writer: Option<ArrowWriter<Output>>,
+    output: Output,
+}
+
+impl ParquetWriter {
+    pub(super) fn new(head: ResultHead) -> Self {
+        Self { head, batch: RowBatch::default(), writer: None, output: Output::default() }
+    }
+
+    fn properties(&self) -> WriterProperties {
+        // Readers that do not know Arrow's schema find the metadata here.
+        let metadata = metadata(&self.head).map(|(key, value)| KeyValue::new(key, value)).collect();
+        WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_created_by(concat!("metricd ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_key_value_metadata(Some(metadata))
+            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+            .build()
+    }
+
+    fn write_batch(&mut self) -> Result<(), EncodeError> {
+        if let (Some(writer), Some(batch)) = (&mut self.writer, self.batch.take()?) {
+            writer.write(&batch).map_err(writer_error)?;
+        }
+        Ok(())
+    }
+}
+
+impl RowWriter for ParquetWriter {
+    fn head(&mut self, columns: &[Column], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.batch = RowBatch::new(&self.head, columns);
+        let schema = Arc::clone(self.batch.schema());
+        let writer = ArrowWriter::try_new(self.output.clone(), schema, Some(self.properties()));
+        self.writer = Some(writer.map_err(writer_error)?);
+        self.output.drain_into(out);
+        Ok(())
+    }
+
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
+        // Encoded rows are mostly smaller than PostgreSQL's, so this counts only those that are not encoded yet.
+        if out.len() + self.batch.size_bytes() + fields.size_bytes() > max_bytes {
+            return Ok(false);
+        }
+        self.batch.push(fields)?;
+        if self.batch.is_full() {
+            self.write_batch()?;
+            self.output.drain_into(out);
+        }
+        Ok(true)
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.write_batch()?;
+        if let Some(writer) = self.writer.take() {
+            writer.close().map_err(writer_error)?;
+        }
+        self.output.drain_into(out);
+        Ok(())
+    }
+}
