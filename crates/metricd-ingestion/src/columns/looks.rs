@@ -15,7 +15,7 @@ const BOOLEANS: [&str; 8] = ["yes", "no", "y", "n", "t", "f", "on", "off"];
 
 const CURRENCIES: [&str; 9] = ["€", "$", "£", "¥", "EUR", "USD", "GBP", "CHF", "JPY"];
 
-/// The days that MySQL writes for no value.
+/// The days that `MySQL` writes for no value.
 const ZERO_DATES: [&str; 2] = ["0000-00-00", "0000-00-00 00:00:00"];
 
 /// Whether tools write the text for no value.

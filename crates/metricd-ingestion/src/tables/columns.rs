@@ -202,7 +202,7 @@ mod tests {
 
     fn named(names: &[&str]) -> Result<Vec<String>, Vec<String>> {
         match name_columns(&columns(names), |position| position == 9) {
-            Ok((named, _)) => Ok(named.into_iter().map(|column| column.name.into()).collect()),
+            Ok((columns, _)) => Ok(columns.into_iter().map(|column| column.name.into()).collect()),
             Err(faults) => Err(faults.into_iter().map(|fault| fault.message).collect()),
         }
     }
