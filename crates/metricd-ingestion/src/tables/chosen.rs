@@ -22,7 +22,7 @@ impl Analysis {
         let columns = reader.columns().to_vec();
         let mut chooser = TypeChooser::new(&columns, format)
             .map_err(|error| ReadError::content(Reason::TableInvalid, error.to_string()))?;
-        let (mut row, mut row_count, mut ragged) = (SourceRow::default(), 0, None);
+        let (mut row, mut row_count, mut first_fault) = (SourceRow::default(), 0, None);
         loop {
             match reader.read(&mut row)? {
                 Next::Row { line } => {
@@ -30,23 +30,27 @@ impl Analysis {
                     row_count += 1;
                 }
                 // The fault is reported when the file is loaded.
-                Next::Fault(fault) => {
-                    let is_ragged = fault.reason == Reason::RowRagged;
-                    ragged = ragged.or(is_ragged.then_some(fault));
-                }
+                Next::Fault(fault) => first_fault = first_fault.or(Some(fault)),
                 Next::End => break,
             }
         }
-        if let (0, Some(RowFault { line, message, .. })) = (row_count, ragged) {
-            let message = format!(
-                "no row is as wide as the first line, such as line {line}: {message}; remove the lines above the names of \
-                 the columns"
-            );
-            return Err(ReadError::content(Reason::HeaderMissing, message));
+        if let (0, Some(fault)) = (row_count, first_fault) {
+            return Err(without_rows(&fault));
         }
         let may_lack_columns = reader.may_lack_columns();
         Ok(Self { columns, may_lack_columns, choices: chooser.finish(), row_count })
     }
+}
+
+/// The error of a file all of whose rows are faulty.
+fn without_rows(RowFault { line, reason, message, .. }: &RowFault) -> ReadError {
+    if *reason != Reason::RowRagged {
+        return ReadError::content(*reason, format!("no row can be read, such as line {line}: {message}"));
+    }
+    let message = format!(
+        "no row is as wide as the first line, such as line {line}: {message}; remove the lines above the names of the columns"
+    );
+    ReadError::content(Reason::HeaderMissing, message)
 }
 
 /// The columns of a table that are chosen from one file after another.

@@ -356,7 +356,7 @@ impl TablePlanner {
 
     fn report_read_error(&self, file: usize, error: ReadError, findings: &mut Findings) -> Rejected {
         match error {
-            ReadError::Io(error) => Rejected::Unreadable(error),
+            ReadError::Io(error) => Rejected::Unreadable(self.files[file].named(error)),
             ReadError::Content { reason, message } => {
                 findings.refuse(self.at(file), None, reason, message);
                 Rejected::Refused
