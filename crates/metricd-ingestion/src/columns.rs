@@ -14,6 +14,7 @@ mod fits;
 mod format;
 mod looks;
 mod numbers;
+mod row_size;
 mod times;
 mod values;
 mod writer;

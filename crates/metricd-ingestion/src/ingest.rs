@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::findings::Findings;
 use crate::kind::{Kind, Unrecognised, detect_kind};
 use crate::readers::text_formats;
-use crate::tables::{PlannedTable, RowReader, TableFile, TablePlanner, report_tables};
+use crate::tables::{PlannedTable, RowReader, TableFile, TablePlanner, refuse_emptied, report_tables};
 use crate::validate::{FileDefinitions, ValidatedDefinitions, ValidationCache, parse_definitions, parse_queries};
 use crate::{FileFormat, Input, InputError, Inputs, Progress, ReadError, ReadOptions, Reason};
 
@@ -320,6 +320,7 @@ impl Ingestion for FileIngestion {
         let mut findings = std::mem::take(&mut self.findings);
         let found = std::mem::take(&mut self.rows).into_found();
         let tables = report_tables(&self.planned, &self.tables.files, found, changes, &mut findings);
+        let is_emptied = refuse_emptied(&tables, &mut findings);
         let mut report = IngestionReport {
             ingestion_id: self.options.ingestion_id,
             mode: self.options.mode,
@@ -339,7 +340,10 @@ impl Ingestion for FileIngestion {
             suggestions: std::mem::take(&mut self.validated_definitions.suggestions),
             ingested_by: self.options.actor.as_ref().and_then(|actor| actor.subject.clone()),
         };
-        report.outcome = self.outcome(&report);
+        report.outcome = match self.outcome(&report) {
+            Outcome::Stored if is_emptied => Outcome::Refused,
+            outcome => outcome,
+        };
         match report.outcome {
             Outcome::Stored => Conclusion::Commit(report),
             Outcome::Refused => Conclusion::CommitReportOnly(report),

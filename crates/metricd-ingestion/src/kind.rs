@@ -81,15 +81,17 @@ pub(crate) fn is_json(beginning: &[u8]) -> bool {
 fn is_definitions(beginning: &[u8], extension: Option<&str>) -> bool {
     let mut values = JsonRecords::new(beginning);
     let is_array = strip_byte_order_mark(beginning).trim_ascii_start().starts_with(b"[");
+    let is_lines = matches!(extension, Some("ndjson" | "jsonl"));
     match values.next() {
         // An empty array.
         Ok(None) => false,
         Ok(Some(JsonRecord::Value { text, .. })) => match keys_of(text) {
             Some(keys) if keys.iter().any(|key| DEFINITION_KEYS.contains(&key.as_str())) => true,
-            Some(_) if is_array || matches!(extension, Some("ndjson" | "jsonl")) => false,
+            Some(_) if is_array || is_lines => false,
             // One object alone is no table: it may be anything, such as a configuration.
             Some(_) => !matches!(values.next(), Ok(Some(JsonRecord::Value { .. }))),
-            None => !is_array,
+            // What is malformed is refused by its line.
+            None => !is_array && !is_lines,
         },
         Ok(Some(JsonRecord::Fault { .. })) | Err(_) => true,
     }
@@ -105,15 +107,16 @@ fn keys_of(text: &[u8]) -> Option<Vec<String>> {
     Some(members.into_iter().map(|(key, _)| key).collect())
 }
 
-/// Whether the text is CSV with the columns `id` and `query`, or with two columns of which one is similar to `query`.
+/// Whether the text is CSV with the columns `id` and `query`, or with two columns that are similar to these.
 fn is_queries(beginning: &[u8]) -> bool {
     let mut records = CsvRecords::new(beginning);
     let Ok(Some(CsvRecord::Fields { fields, .. })) = records.next() else { return false };
     let header = Header::new(fields);
+    // A column such as `query_id` is meant as the id. Search statistics have a column `query` as well.
+    let has_id =
+        header.count_similar(&["id"]) > 0 || header.names.iter().any(|name| name.to_lowercase().ends_with("id"));
     header.count(&QUERY_COLUMNS) == QUERY_COLUMNS.len()
-        || header.names.len() == QUERY_COLUMNS.len()
-            && header.count_similar(&QUERY_COLUMNS) + header.count(&["query"]) > 0
-            && header.count_similar(&["query"]) > 0
+        || header.names.len() == QUERY_COLUMNS.len() && has_id && header.count_similar(&["query"]) > 0
 }
 
 #[cfg(test)]
@@ -134,7 +137,9 @@ mod tests {
         {
             assert_eq!(kind(text), Some(Definitions), "{text}");
         }
-        for text in ["id;query\n", "id,query\n", "\"query\",\"id\"\n", "id,qurey\n", "id,query,note\n"] {
+        for text in
+            ["id;query\n", "id,query\n", "\"query\",\"id\"\n", "id,qurey\n", "id,query,note\n", "query_id,query\n"]
+        {
             assert_eq!(kind(text), Some(Queries), "{text}");
         }
         let rows = [
@@ -143,6 +148,7 @@ mod tests {
             "{\"a\":1}\n{\"a\":2}",
             "a,b\n1,2",
             "query,clicks,date\n",
+            "query,clicks\n",
             "hello\n",
             "[1]",
         ];
@@ -151,6 +157,12 @@ mod tests {
         }
         let one = detect_kind(b"{\"a\": 1}", Some("ndjson"), &text_formats());
         assert_eq!(one.unwrap().file_kind(), Table);
+        let broken = detect_kind(b"{\"a\": \"\\ud800\"}\n{\"a\": 1}", Some("jsonl"), &text_formats());
+        assert_eq!(broken.unwrap().file_kind(), Table);
+        // One NUL makes no binary file; UTF-16 without a byte order mark needs its encoding passed.
+        assert_eq!(kind("a,b\n1,\0\n"), Some(Table));
+        assert_eq!(kind("a\0,\0b\0\n\0"), Some(Table));
+        assert_eq!(kind("\u{7f}ELF\0\0\0\u{1}"), None);
         assert_eq!(detect_kind(b"\xef\xbb\xbf \r\n", None, &text_formats()).unwrap_err().reason, Reason::FileEmpty);
     }
 }

@@ -6,6 +6,8 @@ use std::fmt::{self, Display, Write};
 
 use metricd_domain::{EntryCounts, FileKind, IngestionMode, IngestionReport, Location, Outcome};
 
+use crate::tables::is_emptied;
+
 /// Formats the report as text, with a paragraph for each finding and a line end at the end.
 #[must_use]
 pub fn render(report: &IngestionReport) -> String {
@@ -59,9 +61,15 @@ fn verdict(report: &IngestionReport) -> String {
         Outcome::Refused if report.mode == IngestionMode::Strict => {
             format!("nothing is stored: {refused}, and the mode is strict (report {id})")
         }
+        Outcome::Refused if report.tables.iter().any(is_emptied) => {
+            format!("nothing is stored: {refused}, and a table would have lost its rows (report {id})")
+        }
         Outcome::Refused => format!("nothing is stored: {refused}, and there was nothing else to store (report {id})"),
         Outcome::DryRun if report.is_refused() && report.mode == IngestionMode::Strict => {
             format!("dry run: nothing is stored; strict mode would refuse all of it: {refused}")
+        }
+        Outcome::DryRun if report.tables.iter().any(is_emptied) => {
+            format!("dry run: nothing would be stored: {refused}, and a table would lose its rows")
         }
         Outcome::DryRun if report.is_refused() => {
             format!("dry run: nothing would be stored: {refused}, and there was nothing else to store")

@@ -5,8 +5,8 @@ use metricd_domain::ColumnType;
 use super::chooser::{ColumnState, Counterexample, Seen};
 use super::fits::{
     BIGINT, BOOLEAN, CURRENCY, DATE, DATE_ORDERS, DECIMAL_COMMA, DMY_DASH, DMY_DOT, DMY_SLASH, JSONB, MDY_DASH,
-    MDY_SLASH, NUMERIC, PERCENT, THOUSANDS, TIME_MINUTES, TIME_SECONDS, TIMESTAMP, TIMESTAMPTZ, TRAILING_MINUS, TYPES,
-    UUID, YEAR_LONG, YES_NO, YMD_DOT, YMD_SLASH,
+    MDY_SLASH, MONTH_NAME, NUMERIC, PERCENT, THOUSANDS, TIME_MINUTES, TIME_MINUTES_12, TIME_SECONDS, TIME_SECONDS_12,
+    TIMESTAMP, TIMESTAMPTZ, TRAILING_MINUS, TYPES, UUID, YEAR_LONG, YES_NO, YMD_DOT, YMD_SLASH,
 };
 use crate::CellKind;
 
@@ -56,7 +56,12 @@ pub(super) fn explain(column: &ColumnState) -> (ColumnType, String, Option<Strin
 }
 
 fn at_line(seen: &Seen) -> String {
-    format!("line {} has `{}`", grouped(seen.line), seen.value)
+    // A line break in the value would break the line of the report.
+    let plain = |character: char| match character {
+        character if character.is_control() => character.escape_default().to_string(),
+        character => character.to_string(),
+    };
+    format!("line {} has `{}`", grouped(seen.line), seen.value.chars().map(plain).collect::<String>())
 }
 
 fn why_text(column: &ColumnState) -> String {
@@ -132,7 +137,13 @@ fn notation_choice(column: &ColumnState) -> Option<String> {
     } else if has(PERCENT) {
         "the values look like percentages: export them as numbers, and declare the `unit`".to_owned()
     } else if has(TRAILING_MINUS) {
-        "the values look like numbers with the minus sign at the end: export them with the sign in front".to_owned()
+        "the values look like numbers with the minus sign at the end: declare the type `numeric`, and `decimal_comma` if \
+         the comma is the decimal sign"
+            .to_owned()
+    } else if has(MONTH_NAME) {
+        "the values look like dates with the name of a month: pass their notation, such as \
+         `--date-format '%d %b %Y'`; `%b` is the name"
+            .to_owned()
     } else if has(YES_NO) {
         "the values look like booleans: declare the type `boolean` if they are".to_owned()
     } else {
@@ -147,10 +158,12 @@ fn notation_choice(column: &ColumnState) -> Option<String> {
 fn date_choice(fits: u32) -> String {
     let has = |notation: u32| fits & notation != 0;
     let (year, year_specifier) = if has(YEAR_LONG) { ("YYYY", "%Y") } else { ("YY", "%y") };
-    let (time, time_specifier) = match () {
-        () if has(TIME_SECONDS) => (" HH:MM:SS", " %H:%M:%S"),
-        () if has(TIME_MINUTES) => (" HH:MM", " %H:%M"),
-        () => ("", ""),
+    let time = match () {
+        () if has(TIME_SECONDS) => " HH:MM:SS",
+        () if has(TIME_MINUTES) => " HH:MM",
+        () if has(TIME_SECONDS_12) => " HH:MM:SS AM",
+        () if has(TIME_MINUTES_12) => " HH:MM AM",
+        () => "",
     };
     let data_type = if time.is_empty() { "date" } else { "timestamp" };
     let orders = [
@@ -185,12 +198,12 @@ fn date_choice(fits: u32) -> String {
                 separator => separator.to_string(),
             })
             .collect();
-        format!("`--date-format {}`", argument(&(format + time_specifier)))
+        format!("`--date-format {}`", argument(&format))
     });
     let (names, options): (Vec<_>, Vec<_>) = (names.collect(), options.collect());
-    let what = if time.is_empty() { "dates" } else { "timestamps" };
+    let (what, also) = if time.is_empty() { ("dates", "") } else { ("timestamps", "; the time is read as well") };
     format!(
-        "the values look like {what} as {}: declare the type `{data_type}` with `date_format`, or pass {}",
+        "the values look like {what} as {}: declare the type `{data_type}` with `date_format`, or pass {}{also}",
         names.join(" or "),
         options.join(" or ")
     )

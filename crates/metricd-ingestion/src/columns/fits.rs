@@ -40,17 +40,25 @@ pub(super) const PERCENT: u32 = 1 << 23;
 pub(super) const YES_NO: u32 = 1 << 24;
 pub(super) const TRAILING_MINUS: u32 = 1 << 25;
 
+pub(super) const TIME_MINUTES_12: u32 = 1 << 26;
+pub(super) const TIME_SECONDS_12: u32 = 1 << 27;
+/// A date with the name of a month.
+pub(super) const MONTH_NAME: u32 = 1 << 28;
+
 /// Every notation.
 pub(super) const LOOKS: u32 = ALL & !TYPES;
 
 /// Every type and every notation.
-pub(super) const ALL: u32 = (1 << 26) - 1;
+pub(super) const ALL: u32 = (1 << 29) - 1;
 
 /// The orders of day, month and year, with their separators.
 pub(super) const DATE_ORDERS: u32 = DMY_SLASH | DMY_DOT | DMY_DASH | MDY_SLASH | MDY_DASH | YMD_SLASH | YMD_DOT;
 
 /// The parts of a notation of dates. A column of dates has one of each.
-pub(super) const DATE_GROUPS: [u32; 3] = [DATE_ORDERS, TIME_NONE | TIME_MINUTES | TIME_SECONDS, YEAR_LONG | YEAR_SHORT];
+pub(super) const DATE_GROUPS: [u32; 3] = [DATE_ORDERS, CLOCKS, YEAR_LONG | YEAR_SHORT];
+
+/// The notations of the time of a day.
+const CLOCKS: u32 = TIME_NONE | TIME_MINUTES | TIME_SECONDS | TIME_MINUTES_12 | TIME_SECONDS_12;
 
 /// Every bit about the notation of dates.
 pub(super) const DATE_NOTATION: u32 = DATE_GROUPS[0] | DATE_GROUPS[1] | DATE_GROUPS[2];
@@ -111,7 +119,7 @@ fn of_string(text: &str, wanted: u32, format: &ValueFormat) -> u32 {
         return UUID;
     }
     let found = if format.accepts_iso { of_digits(bytes) & TIMES } else { 0 };
-    if found == 0 && wanted & DATE_ORDERS != 0 { looks::of_dates(text) } else { found }
+    if found == 0 && wanted & (DATE_ORDERS | MONTH_NAME) != 0 { looks::of_dates(text) } else { found }
 }
 
 /// The type of a text in the declared notation of dates.
@@ -189,5 +197,5 @@ pub(super) fn is_uuid(bytes: &[u8]) -> bool {
 pub(crate) fn is_data(text: &str) -> bool {
     let Ok(format) = ValueFormat::new(&metricd_domain::TextFormat::default()) else { return false };
     let text = super::format::trim(text);
-    text.is_empty() || of(CellKind::Untyped, text, ALL, &format) & !YES_NO != 0
+    text.is_empty() || of(CellKind::Untyped, text, ALL, &format) & !(YES_NO | MONTH_NAME) != 0
 }

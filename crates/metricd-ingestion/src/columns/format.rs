@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use chrono::format::{Fixed, Item, Parsed, StrftimeItems, parse};
-use chrono::{DateTime, Datelike, FixedOffset, NaiveDateTime, Timelike};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use metricd_domain::TextFormat;
 
 /// An instant with different numbers in each field, which shows the fields that a format has.
@@ -115,23 +115,49 @@ impl DateFormat {
 
     /// The value in the notation of ISO 8601. `None` if the text has another format, or is finer than microseconds.
     fn iso(&self, text: &str) -> Option<String> {
-        let mut parsed = Parsed::new();
-        parse(&mut parsed, text, self.items.iter()).ok()?;
         match self.fields {
-            DateFields::Date => {
-                let day = parsed.to_naive_date().ok().filter(|day| (1..=9_999).contains(&day.year()))?;
-                Some(day.format("%Y-%m-%d").to_string())
-            }
+            DateFields::Date => match self.day(text) {
+                Some(day) => Some(day.format("%Y-%m-%d").to_string()),
+                None => Some(timestamp(self.day_and_clock(text)?)),
+            },
             DateFields::Timestamp => {
-                let time = parsed.to_naive_datetime_with_offset(0).ok().filter(is_exact)?;
-                Some(time.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
+                self.parsed(text)?.to_naive_datetime_with_offset(0).ok().filter(is_exact).map(timestamp)
             }
             DateFields::Timestamptz => {
-                let time: DateTime<FixedOffset> = parsed.to_datetime().ok()?;
+                let time: DateTime<FixedOffset> = self.parsed(text)?.to_datetime().ok()?;
                 is_exact(&time.naive_local()).then(|| time.format("%Y-%m-%d %H:%M:%S%.6f%:z").to_string())
             }
         }
     }
+}
+
+impl DateFormat {
+    fn parsed(&self, text: &str) -> Option<Parsed> {
+        let mut parsed = Parsed::new();
+        parse(&mut parsed, text, self.items.iter()).ok()?;
+        Some(parsed)
+    }
+
+    fn day(&self, text: &str) -> Option<NaiveDate> {
+        self.parsed(text)?.to_naive_date().ok().filter(|day| (1..=9_999).contains(&day.year()))
+    }
+
+    /// A day in this format, and the time of the day after a blank or `T`. With the order of day and month known, the
+    /// time is unambiguous.
+    fn day_and_clock(&self, text: &str) -> Option<NaiveDateTime> {
+        text.match_indices([' ', 'T']).find_map(|(at, _)| {
+            let (day, clock) = (self.day(&text[..at])?, &text[at + 1..]);
+            let clock = CLOCKS.iter().find_map(|format| NaiveTime::parse_from_str(clock, format).ok())?;
+            Some(day.and_time(clock)).filter(is_exact)
+        })
+    }
+}
+
+/// The notations of the time of a day, from minutes to microseconds.
+const CLOCKS: [&str; 4] = ["%H:%M", "%H:%M:%S%.f", "%I:%M %p", "%I:%M:%S %p"];
+
+fn timestamp(time: NaiveDateTime) -> String {
+    time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
 }
 
 /// Whether a time has a year from 1 to 9999, no leap second and at most microseconds.
@@ -154,7 +180,14 @@ mod tests {
             ("%d.%m.%Y", "1.2.2025", Some("2025-02-01")),
             ("%m/%d/%y", "12/31/99", Some("1999-12-31")),
             ("%d/%m/%Y", "31/02/2025", None),
-            ("%d/%m/%Y", "01/02/2025 10:00", None),
+            ("%d/%m/%Y", "01/02/2025 9:30", Some("2025-02-01 09:30:00.000000")),
+            ("%m/%d/%Y", "1/31/2025 12:05:30 AM", Some("2025-01-31 00:05:30.000000")),
+            ("%d %b %Y", "1 Feb 2025 23:59:59.5", Some("2025-02-01 23:59:59.500000")),
+            ("%d/%m/%Y", "01/02/2025 24:00", None),
+            ("%d/%m/%Y", "01/02/2025 23:59:60", None),
+            ("%d/%m/%Y", "01/02/2025 10:00 CET", None),
+            ("%d/%m/%Y", "01/02/2025 10", None),
+            ("%d/%m/%Y", "01/02/2025 ", None),
             ("%d/%m/%Y", "01/02/0000", None),
             ("%d.%m.%Y %H:%M", "01.02.2025 09:30", Some("2025-02-01 09:30:00.000000")),
             ("%m/%d/%Y %I:%M:%S %p", "01/02/2025 01:00:05 PM", Some("2025-01-02 13:00:05.000000")),

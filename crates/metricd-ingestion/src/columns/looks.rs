@@ -1,8 +1,9 @@
 //! Notations of values that are not guessed, because they are ambiguous or need a person's consent.
 
 use super::fits::{
-    CURRENCY, DECIMAL_COMMA, DMY_DASH, DMY_DOT, DMY_SLASH, MDY_DASH, MDY_SLASH, PERCENT, THOUSANDS, TIME_MINUTES,
-    TIME_NONE, TIME_SECONDS, TRAILING_MINUS, YEAR_LONG, YEAR_SHORT, YES_NO, YMD_DOT, YMD_SLASH,
+    CURRENCY, DECIMAL_COMMA, DMY_DASH, DMY_DOT, DMY_SLASH, MDY_DASH, MDY_SLASH, MONTH_NAME, PERCENT, THOUSANDS,
+    TIME_MINUTES, TIME_MINUTES_12, TIME_NONE, TIME_SECONDS, TIME_SECONDS_12, TRAILING_MINUS, YEAR_LONG, YEAR_SHORT,
+    YES_NO, YMD_DOT, YMD_SLASH,
 };
 use super::format::ValueFormat;
 use super::numbers::{leading_digits, with_point};
@@ -14,9 +15,13 @@ const BOOLEANS: [&str; 8] = ["yes", "no", "y", "n", "t", "f", "on", "off"];
 
 const CURRENCIES: [&str; 9] = ["€", "$", "£", "¥", "EUR", "USD", "GBP", "CHF", "JPY"];
 
+/// The days that `MySQL` writes for no value.
+const ZERO_DATES: [&str; 2] = ["0000-00-00", "0000-00-00 00:00:00"];
+
 /// Whether tools write the text for no value.
 pub(super) fn is_null_spelling(text: &str) -> bool {
-    text.len() <= 4 && NULL_SPELLINGS.iter().any(|spelling| text.eq_ignore_ascii_case(spelling))
+    ZERO_DATES.contains(&text)
+        || text.len() <= 4 && NULL_SPELLINGS.iter().any(|spelling| text.eq_ignore_ascii_case(spelling))
 }
 
 /// Whether the text is a boolean in a declared column only, such as `yes`.
@@ -66,7 +71,8 @@ fn is_any_number(text: &str) -> bool {
 
 /// Whether the text is a number such as `1.234,56` or `12,5`.
 fn is_comma_number(text: &str) -> bool {
-    text.contains([',', '.']) && with_point(text).is_some_and(|number| super::numbers::plain(&number).is_ok())
+    text.contains([',', '.', '\u{a0}', '\u{202f}'])
+        && with_point(text).is_some_and(|number| super::numbers::plain(&number).is_ok())
 }
 
 /// Whether the text is a number such as `1,234.56`.
@@ -81,7 +87,42 @@ fn is_thousands(text: &str) -> bool {
 
 /// The notations of a date that the text may have, such as `01/02/2025` or `1.2.25 10:30`. 0 if it is not a date.
 pub(super) fn of_dates(text: &str) -> u32 {
-    date(text.as_bytes()).unwrap_or(0)
+    date(text.as_bytes()).unwrap_or(if names_month(text) { MONTH_NAME } else { 0 })
+}
+
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
+/// Other words in dates that have the name of a month.
+const DATE_WORDS: [&str; 18] =
+    ["am", "pm", "utc", "gmt", "z", "t", "at", "st", "nd", "rd", "th", "mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// The size of the longest date that is recognised, in bytes.
+const MAX_DATE_BYTES: usize = 40;
+
+/// Whether the text is a day with the English name of a month, such as `15/Jan/25 9:30 AM`.
+fn names_month(text: &str) -> bool {
+    if text.len() > MAX_DATE_BYTES || !text.bytes().any(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    let is_month = |word: &str| MONTHS.iter().any(|month| word == *month || word == &month[..3]);
+    let lower = text.to_ascii_lowercase();
+    let words = lower.split(|character: char| !character.is_alphabetic()).filter(|word| !word.is_empty());
+    let (months, others): (Vec<_>, Vec<_>) = words.partition(|word| is_month(word));
+    let numbers = text.split(|character: char| !character.is_ascii_digit()).filter(|digits| !digits.is_empty()).count();
+    months.len() == 1 && numbers >= 2 && others.iter().all(|word| DATE_WORDS.contains(word))
 }
 
 fn date(bytes: &[u8]) -> Option<u32> {
@@ -119,9 +160,14 @@ fn time(bytes: &[u8]) -> Option<u32> {
     let (_, rest) = number(rest).filter(|(hour, _)| hour.digits <= 2 && hour.value < 24)?;
     let is_sixtieth = |part: &Part| part.digits == 2 && part.value < 60;
     let (_, rest) = number(rest.strip_prefix(b":")?).filter(|(minute, _)| is_sixtieth(minute))?;
-    let Some(rest) = rest.strip_prefix(b":") else { return rest.is_empty().then_some(TIME_MINUTES) };
+    let is_half_day = |rest: &[u8]| rest.eq_ignore_ascii_case(b" AM") || rest.eq_ignore_ascii_case(b" PM");
+    let of = |rest: &[u8], plain, half_day| match rest {
+        b"" => Some(plain),
+        rest => is_half_day(rest).then_some(half_day),
+    };
+    let Some(rest) = rest.strip_prefix(b":") else { return of(rest, TIME_MINUTES, TIME_MINUTES_12) };
     let (_, rest) = number(rest).filter(|(second, _)| is_sixtieth(second))?;
-    rest.is_empty().then_some(TIME_SECONDS)
+    of(rest, TIME_SECONDS, TIME_SECONDS_12)
 }
 
 /// A whole number in a date.
@@ -157,6 +203,13 @@ mod tests {
             ("01-02-2025", DMY_DASH | MDY_DASH | long),
             ("2025/02/01", YMD_SLASH | long),
             ("1.2.2025 9:30", DMY_DOT | YEAR_LONG | TIME_MINUTES),
+            ("1/13/2025 9:30 AM", MDY_SLASH | YEAR_LONG | TIME_MINUTES_12),
+            ("1/13/2025 9:30:00 pm", MDY_SLASH | YEAR_LONG | TIME_SECONDS_12),
+            ("15/Jan/25 9:30 AM", MONTH_NAME),
+            ("January 15, 2025", MONTH_NAME),
+            ("Wed, 15 Jan 2025 09:30:00 GMT", MONTH_NAME),
+            ("1\u{a0}200", DECIMAL_COMMA | TRAILING_MINUS),
+            ("1 234,56", DECIMAL_COMMA | TRAILING_MINUS),
             ("01/13/2025 09:30:59", MDY_SLASH | YEAR_LONG | TIME_SECONDS),
             ("1.234,56", DECIMAL_COMMA | TRAILING_MINUS),
             ("1.234.567", DECIMAL_COMMA | TRAILING_MINUS),
@@ -187,6 +240,10 @@ mod tests {
             "1,2,3",
             "12/2025",
             "1/1/2025 25:00",
+            "may 12",
+            "1 200",
+            "2 jan 3 feb",
+            "from 1 may 2025",
         ] {
             assert_eq!(of(text, &format), 0, "{text}");
         }

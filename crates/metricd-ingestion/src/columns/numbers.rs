@@ -27,7 +27,7 @@ const COMMA: NumberFault =
     (Reason::NumberInvalid, "expected a point as the decimal sign: pass `--decimal-comma` if the file has commas");
 const POINT: NumberFault = (
     Reason::NumberInvalid,
-    "expected a comma as the decimal sign, such as `12,50`, and points only between groups of three digits",
+    "expected a comma as the decimal sign, such as `12,50`, and points or blanks only between groups of three digits",
 );
 const TOO_LONG: NumberFault =
     (Reason::NumberOutOfRange, "expected at most 38 digits before the decimal sign and 38 after it");
@@ -186,10 +186,14 @@ pub(super) fn write_double(text: &str, output: &mut Vec<u8>) -> Result<(), Numbe
     Ok(())
 }
 
-/// A number whose decimal sign is a comma, with a point instead. Points in it separate groups of three digits. `None`
-/// if it has another form. A text without comma and point is returned as it is.
+/// The characters that separate groups of three digits if a comma is the decimal sign: a point, or a blank, which French
+/// programs write as one that does not break the line.
+const GROUP_SEPARATORS: [char; 4] = ['.', ' ', '\u{a0}', '\u{202f}'];
+
+/// A number whose decimal sign is a comma, with a point instead. Points or blanks in it separate groups of three digits.
+/// `None` if it has another form. A text without any of them is returned as it is.
 pub(super) fn with_point(text: &str) -> Option<Cow<'_, str>> {
-    if !text.bytes().any(|byte| matches!(byte, b',' | b'.')) {
+    if !text.bytes().any(|byte| matches!(byte, b',' | b'.' | b' ') || !byte.is_ascii()) {
         return Some(Cow::Borrowed(text));
     }
     let (sign, unsigned) = text.split_at(usize::from(text.starts_with(['-', '+'])));
@@ -197,17 +201,18 @@ pub(super) fn with_point(text: &str) -> Option<Cow<'_, str>> {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (unsigned, None),
     };
-    if fraction.is_some_and(|fraction| fraction.contains(['.', ','])) {
+    if fraction.is_some_and(|fraction| fraction.contains(',') || fraction.contains(GROUP_SEPARATORS)) {
         return None;
     }
-    let mut groups = whole.split('.');
+    let separator = whole.chars().find(|character| GROUP_SEPARATORS.contains(character)).unwrap_or('.');
+    let mut groups = whole.split(separator);
     let first = groups.next().unwrap_or_default();
     let is_grouped = whole.len() > first.len();
     let is_group = |group: &str| group.len() == 3 && leading_digits(group.as_bytes()) == 3;
     if is_grouped && (first.is_empty() || first.len() > 3 || first.starts_with('0') || !groups.all(is_group)) {
         return None;
     }
-    let whole = whole.replace('.', "");
+    let whole = whole.replace(separator, "");
     Some(Cow::Owned(match fraction {
         Some(fraction) => format!("{sign}{whole}.{fraction}"),
         None => format!("{sign}{whole}"),
@@ -307,10 +312,26 @@ mod tests {
             ("12", "12"),
             (",5", ".5"),
             ("0,125", "0.125"),
+            ("1 234,56", "1234.56"),
+            ("-12\u{202f}000,00", "-12000.00"),
+            ("1\u{a0}200", "1200"),
         ] {
             assert_eq!(with_point(text).as_deref(), Some(expected), "{text}");
         }
-        for text in ["1.5", "1.23,4", "0.123", ".123", "1234.567", "1,2,3", "1,234.56", "1..234", "1.2345"] {
+        for text in [
+            "1.5",
+            "1.23,4",
+            "0.123",
+            ".123",
+            "1234.567",
+            "1,2,3",
+            "1,234.56",
+            "1..234",
+            "1.2345",
+            "1 23",
+            "1.234 567",
+            "1 ,5",
+        ] {
             assert_eq!(with_point(text), None, "{text}");
         }
     }

@@ -151,8 +151,19 @@ fn what_a_person_must_decide_is_a_hint() {
         (
             &["1.2.25 10:30"],
             "the values look like timestamps as DD.MM.YY HH:MM: declare the type `timestamp` with `date_format`, or pass \
-             `--date-format '%d.%m.%y %H:%M'`",
+             `--date-format %d.%m.%y`; the time is read as well",
         ),
+        (
+            &["1/31/2025 9:30 AM", "12/1/2025 11:59 PM"],
+            "the values look like timestamps as MM/DD/YYYY HH:MM AM: declare the type `timestamp` with `date_format`, or \
+             pass `--date-format %m/%d/%Y`; the time is read as well",
+        ),
+        (
+            &["15/Jan/25 9:30 AM", "01/Feb/25 1:00 PM"],
+            "the values look like dates with the name of a month: pass their notation, such as `--date-format '%d %b \
+             %Y'`; `%b` is the name",
+        ),
+        (&["2025-06-01", "0000-00-00"], "1 value is `0000-00-00`: pass `--null 0000-00-00` if it means no value"),
         (
             &["1.234,56", "12,5", "7", "1.234"],
             "the values look like numbers with a decimal comma: pass `--decimal-comma`",
@@ -172,7 +183,8 @@ fn what_a_person_must_decide_is_a_hint() {
         (&["yes", "no"], "the values look like booleans: declare the type `boolean` if they are"),
         (
             &["1.234,56-", "12"],
-            "the values look like numbers with the minus sign at the end: export them with the sign in front",
+            "the values look like numbers with the minus sign at the end: declare the type `numeric`, and `decimal_comma` \
+             if the comma is the decimal sign",
         ),
         (&["1", "NA", "2", "NA", "NA"], "3 values are `NA`: pass `--null NA` if they mean no value"),
         (&["1", "N/A", "-"], "1 value is `N/A`, 1 value is `-`: pass `--null N/A --null -` if they mean no value"),

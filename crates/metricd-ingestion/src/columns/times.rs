@@ -97,9 +97,11 @@ pub(super) fn timestamp(bytes: &[u8]) -> Option<Timestamp<'_>> {
 /// Reads an offset. The inner `None` is for no offset.
 #[expect(clippy::option_option, reason = "the outer one is for a text that is no offset")]
 fn offset(text: &[u8]) -> Option<Option<i32>> {
-    let (sign, digits) = match text {
-        b"" => return Some(None),
-        b"Z" | b" UTC" => return Some(Some(0)),
+    // Many programs write a blank before the offset.
+    let (sign, digits) = match text.strip_prefix(b" ").unwrap_or(text) {
+        b"" if text.is_empty() => return Some(None),
+        b"Z" => return Some(Some(0)),
+        b"UTC" if text.len() == 4 => return Some(Some(0)),
         [b'+', digits @ ..] => (1, digits),
         [b'-', digits @ ..] => (-1, digits),
         _ => return None,
@@ -213,6 +215,8 @@ mod tests {
             ("2025-06-01 12:00:00+02", "2025-06-01 12:00:00+02"),
             ("2025-06-01 12:00:00-0530", "2025-06-01 12:00:00-05:30"),
             ("2025-06-01T12:00:00.25+05:45", "2025-06-01 12:00:00.25+05:45"),
+            ("2025-06-01 12:00:00 +0200", "2025-06-01 12:00:00+02"),
+            ("2025-06-01 12:00:00.250 Z", "2025-06-01 12:00:00.25+00"),
             ("2025-06-01 12:00-00:30", "2025-06-01 12:00:00-00:30"),
             ("0001-01-01 05:00+05", "0001-01-01 05:00:00+05"),
         ] {
@@ -234,6 +238,9 @@ mod tests {
             "2025-06-01T0:00",
             "2025-06-01t12:00",
             "2025-06-01 12:00:00 CET",
+            "2025-06-01 12:00:00UTC",
+            "2025-06-01 12:00:00  +02",
+            "2025-06-01 12:00:00 ",
             "2025-06-01 12:00:00z",
             "2025-06-01 12:00:00+2",
             "2025-06-01 12:00:00+16",

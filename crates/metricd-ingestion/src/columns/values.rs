@@ -80,7 +80,14 @@ fn write_number(
     } else {
         write(text, output)
     };
-    result.map_err(|(reason, message)| (reason, message.into()))
+    let trailing = |fault: numbers::NumberFault| match text.strip_suffix('-') {
+        // SAP writes the sign of a negative number at its end.
+        Some(number) if number.starts_with(|first: char| first.is_ascii_digit()) && kind == CellKind::Untyped => {
+            write_number(write, CellKind::String, &format!("-{}", number.trim_end()), format, output)
+        }
+        _ => Err((fault.0, fault.1.into())),
+    };
+    result.or_else(trailing)
 }
 
 fn write_boolean(text: &str, output: &mut Vec<u8>) -> Result<(), Fault> {

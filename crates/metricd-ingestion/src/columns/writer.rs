@@ -3,6 +3,7 @@
 use metricd_domain::{ColumnType, TableColumn, TextFormat};
 
 use super::format::{InvalidDateFormat, ValueFormat, trim};
+use super::row_size::{MAX_ROW_BYTES, RowSize};
 use super::values::{self, Written};
 use crate::{CellKind, Reason, RowFault, SourceRow};
 
@@ -68,13 +69,15 @@ impl RowWriter {
     /// of the row are appended to `faults`. Returns whether the row was appended.
     pub fn write(&mut self, line: u64, row: &SourceRow, output: &mut Vec<u8>, faults: &mut Vec<RowFault>) -> bool {
         let (begin, fault_count) = (output.len(), faults.len());
-        let mut separator = None;
+        let (mut separator, mut size) = (None, RowSize::new(self.columns.len()));
         for column in &mut self.columns {
             output.extend(separator);
             separator = Some(b',');
             let (kind, text) = column.position.and_then(|position| row.cell(position)).unwrap_or((CellKind::Null, ""));
+            let value_begin = output.len();
             match values::write(column.data_type, kind, text, &self.format, output) {
                 Ok(Written::Value) => {
+                    size.add(column.data_type, output.len() - value_begin);
                     if kind == CellKind::Untyped
                         && column.data_type == ColumnType::Text
                         && trim(text).len() < text.len()
@@ -92,11 +95,24 @@ impl RowWriter {
             }
         }
         output.push(b'\n');
+        if let Some(bytes) = size.excess() {
+            faults.push(self.too_wide(line, bytes));
+        }
         let is_valid = faults.len() == fault_count;
         if !is_valid {
             output.truncate(begin);
         }
         is_valid
+    }
+
+    #[cold]
+    fn too_wide(&self, line: u64, bytes: usize) -> RowFault {
+        let message = format!(
+            "the row needs at least {bytes} bytes in PostgreSQL, which stores at most {MAX_ROW_BYTES} in a row however its \
+             long texts are kept: leave out some of the {} columns, or split the file into two tables",
+            self.columns.len()
+        );
+        RowFault { line, last_line: line, reason: Reason::RecordTooLong, message, value: None, column: None }
     }
 
     /// The columns of text with values that have blanks at either end, which are stored.

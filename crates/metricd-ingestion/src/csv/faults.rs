@@ -31,5 +31,6 @@ impl CsvFault {
 /// What is wrong with a row of `fields` fields, if the header has `width`. The last row may be truncated.
 pub(crate) fn explain_width(fields: usize, width: usize, is_last: bool) -> String {
     let truncated = if is_last && fields < width { "; the file may be truncated here" } else { "" };
-    format!("the row has {fields} fields, but the header has {width}{truncated}")
+    let noun = if fields == 1 { "field" } else { "fields" };
+    format!("the row has {fields} {noun}, but the header has {width}{truncated}")
 }

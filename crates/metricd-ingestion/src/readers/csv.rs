@@ -14,6 +14,8 @@ use crate::{
     TableReader,
 };
 
+mod titles;
+
 /// CSV, TSV, and any other text in rows and columns. It detects any text, so try other formats first.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CsvFormat;
@@ -28,7 +30,7 @@ impl FileFormat for CsvFormat {
     }
 
     fn detect(&self, beginning: &[u8]) -> bool {
-        decoded_beginning(beginning).is_some() || !beginning.contains(&0)
+        decoded_beginning(beginning).is_some() || is_text(beginning)
     }
 
     fn open(&self, file: Box<dyn ReadSeek>, options: &ReadOptions) -> Result<Box<dyn TableReader>, ReadError> {
@@ -50,7 +52,10 @@ struct CsvReader {
 impl CsvReader {
     fn open(file: Box<dyn ReadSeek>, options: &ReadOptions) -> Result<Self, ReadError> {
         let separator = separator(&options.text)?;
-        let input = TextInput::open(file, options.text.encoding.as_deref())?;
+        let mut input = TextInput::open(file, options.text.encoding.as_deref())?;
+        if separator.is_none() && !options.no_header {
+            titles::refuse(&mut input)?;
+        }
         let mut records = CsvRecords::of_table(input, separator);
         let (columns, header, first) = match records.next()? {
             None => return Err(ReadError::content(Reason::FileEmpty, "the file has no content")),
@@ -100,6 +105,18 @@ impl TableReader for CsvReader {
             }
         })
     }
+}
+
+/// Whether these bytes may be text: they have no control characters, and NUL characters only after the first line, or as
+/// the other half of each character in UTF-16.
+fn is_text(beginning: &[u8]) -> bool {
+    if !beginning.contains(&0) {
+        return true;
+    }
+    let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, 0 | b'\t' | b'\r' | b'\n');
+    let first_line = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_half = |parity| beginning.iter().skip(parity).step_by(2).all(|byte| *byte == 0);
+    !beginning.iter().any(is_control) && (!first_line.contains(&0) || is_half(0) || is_half(1))
 }
 
 /// The declared separator.

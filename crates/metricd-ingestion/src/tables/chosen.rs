@@ -1,11 +1,11 @@
 //! Columns that are chosen from the content of files.
 
-use metricd_domain::{ColumnName, ColumnText, Table, TableColumn, TextFormat};
+use metricd_domain::{ColumnName, ColumnText, ColumnType, Table, TableColumn, TextFormat};
 
 use super::columns::{HeaderFinding, NamedColumn, common_type, widened};
 use crate::Reason;
 use crate::columns::{ColumnChoice, TypeChooser};
-use crate::source::{Next, ReadError, SourceColumn, SourceRow, TableReader};
+use crate::source::{Next, ReadError, RowFault, SourceColumn, SourceRow, TableReader};
 
 /// What a file shows about its columns.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Analysis {
         let columns = reader.columns().to_vec();
         let mut chooser = TypeChooser::new(&columns, format)
             .map_err(|error| ReadError::content(Reason::TableInvalid, error.to_string()))?;
-        let (mut row, mut row_count) = (SourceRow::default(), 0);
+        let (mut row, mut row_count, mut first_fault) = (SourceRow::default(), 0, None);
         loop {
             match reader.read(&mut row)? {
                 Next::Row { line } => {
@@ -30,34 +30,52 @@ impl Analysis {
                     row_count += 1;
                 }
                 // The fault is reported when the file is loaded.
-                Next::Fault(_) => {}
+                Next::Fault(fault) => first_fault = first_fault.or(Some(fault)),
                 Next::End => break,
             }
+        }
+        if let (0, Some(fault)) = (row_count, first_fault) {
+            return Err(without_rows(&fault));
         }
         let may_lack_columns = reader.may_lack_columns();
         Ok(Self { columns, may_lack_columns, choices: chooser.finish(), row_count })
     }
 }
 
+/// The error of a file all of whose rows are faulty.
+fn without_rows(RowFault { line, reason, message, .. }: &RowFault) -> ReadError {
+    if *reason != Reason::RowRagged {
+        return ReadError::content(*reason, format!("no row can be read, such as line {line}: {message}"));
+    }
+    let message = format!(
+        "no row is as wide as the first line, such as line {line}: {message}; remove the lines above the names of the columns"
+    );
+    ReadError::content(Reason::HeaderMissing, message)
+}
+
 /// The columns of a table that are chosen from one file after another.
 pub(super) struct ChosenColumns {
     pub(super) columns: Vec<TableColumn>,
     pub(super) choices: Vec<Option<ColumnChoice>>,
+    /// The number of columns that are stored, which come first.
+    stored_count: usize,
 }
 
 impl ChosenColumns {
     /// Begins with the stored columns.
     pub(super) fn of(before: Option<&Table>) -> Self {
         let columns = before.map(|table| table.columns().to_vec()).unwrap_or_default();
-        Self { choices: vec![None; columns.len()], columns }
+        Self { choices: vec![None; columns.len()], stored_count: columns.len(), columns }
     }
 
-    /// Adds the columns of a file. If the table is stored, its columns are widened at most.
+    /// Adds the columns of a file. If the table is stored, its columns are widened at most. `is_read_anew` if the file is
+    /// read in another way than the stored ones.
     pub(super) fn add(
         &mut self,
         analysis: &Analysis,
         named: &[NamedColumn],
         is_known: bool,
+        is_read_anew: bool,
     ) -> Result<(), Vec<HeaderFinding>> {
         let mut faults = Vec::new();
         for NamedColumn { name, position } in named {
@@ -69,14 +87,18 @@ impl ChosenColumns {
                 self.choices.push(Some(choice.clone()));
                 continue;
             };
-            if let Some(first) = &mut self.choices[index] {
+            if index >= self.stored_count
+                && let Some(first) = &mut self.choices[index]
+            {
                 // Another file of this ingestion has it.
                 first.data_type = common_type(first, choice);
                 first.values += choice.values;
                 self.columns[index].data_type = first.data_type;
             } else {
                 let wider = widened(&self.columns[index], choice);
-                if wider.data_type != self.columns[index].data_type {
+                if is_read_anew && choice.values > 0 && wider.data_type != choice.data_type {
+                    self.choices[index] = Some(stays(wider.data_type, choice));
+                } else if wider.data_type != self.columns[index].data_type {
                     self.choices[index] = Some(choice.clone());
                 }
                 self.columns[index] = wider;
@@ -95,6 +117,13 @@ impl ChosenColumns {
         }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
+}
+
+/// Why a column keeps the stored type, although the file is read in another way now and its values have another type.
+fn stays(stored: ColumnType, choice: &ColumnChoice) -> ColumnChoice {
+    let because = format!("as it is stored; the values of the file are {}", choice.data_type);
+    let decision = format!("delete the table and load the file again if the column should be {}", choice.data_type);
+    ColumnChoice { data_type: stored, because, choice: Some(decision), ..choice.clone() }
 }
 
 /// The description of a column: that of the file, or its name there if the table has another one.

@@ -1,6 +1,6 @@
 //! Matches the columns of a file with those of its table.
 
-use metricd_domain::{ColumnName, ColumnType, MAX_TABLE_COLUMNS, Table, TableColumn};
+use metricd_domain::{ColumnName, ColumnType, InvalidTableName, MAX_TABLE_COLUMNS, Table, TableColumn};
 use metricd_execution::is_reserved;
 
 use crate::Reason;
@@ -29,6 +29,9 @@ pub(super) struct NamedColumn {
     pub(super) position: usize,
 }
 
+/// The columns that every table of PostgreSQL has.
+const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
+
 /// Gives each column of a file a name in a table, and returns notices. A column without a name gets one by its position,
 /// unless `is_empty` says that it has no values: it is left out then.
 pub(super) fn name_columns(
@@ -39,6 +42,16 @@ pub(super) fn name_columns(
         let message = format!("the file has {} columns: a table has at most {MAX_TABLE_COLUMNS}", columns.len());
         return Err(vec![HeaderFinding { column: None, reason: Reason::TableInvalid, message }]);
     }
+    let nameless = |position: &usize| columns[*position].name.trim().is_empty();
+    let unnamed = (0..columns.len()).filter(|position| nameless(position) && !is_empty(*position)).count();
+    let name_count = columns.len() - (0..columns.len()).filter(nameless).count();
+    if name_count > 0 && unnamed > name_count {
+        let message = format!(
+            "the first line names {name_count} of {} columns: remove the lines above the names of the columns",
+            name_count + unnamed
+        );
+        return Err(vec![HeaderFinding { column: None, reason: Reason::HeaderMissing, message }]);
+    }
     let (mut named, mut notices, mut faults) = (Vec::<NamedColumn>::new(), Vec::new(), Vec::new());
     for (position, column) in columns.iter().enumerate() {
         let header = &column.name;
@@ -46,7 +59,7 @@ pub(super) fn name_columns(
             continue;
         }
         let name = if header.trim().is_empty() {
-            let name = format!("column_{}", position + 1);
+            let name = positional_name(position);
             let message = format!("column {} has no name in the file and is named `{name}`", position + 1);
             notices.push(finding(&name, Reason::ColumnUnnamed, message));
             ColumnName::parse(name)
@@ -54,7 +67,19 @@ pub(super) fn name_columns(
             ColumnName::from_text(header)
         };
         let name = match name {
+            Ok(name) if SYSTEM_COLUMNS.contains(&name.as_str()) => {
+                let message =
+                    format!("every table of PostgreSQL has a column `{name}` of its own: rename the one of the file");
+                faults.push(finding(header, Reason::ColumnInvalid, message));
+                continue;
+            }
             Ok(name) => name,
+            Err(InvalidTableName::Empty) => {
+                let message =
+                    format!("no name of a column can be made of `{header}`: it has neither letters nor digits");
+                faults.push(finding(header, Reason::ColumnInvalid, message));
+                continue;
+            }
             Err(error) => {
                 let message = format!("no name of a column can be made of `{header}`: {error}");
                 faults.push(finding(header, Reason::ColumnInvalid, message));
@@ -64,7 +89,7 @@ pub(super) fn name_columns(
         if let Some(first) = named.iter().find(|first| first.name == name) {
             let other = &columns[first.position].name;
             let message = if other == header {
-                format!("the header has the column `{header}` more than once")
+                format!("the header has the column `{header}` more than once: rename or remove all but one")
             } else {
                 format!("the columns `{other}` and `{header}` would both be named `{name}`: rename one")
             };
@@ -80,6 +105,20 @@ pub(super) fn name_columns(
     if faults.is_empty() { Ok((named, notices)) } else { Err(faults) }
 }
 
+/// The name of a column without a name in the file.
+fn positional_name(position: usize) -> String {
+    format!("column_{}", position + 1)
+}
+
+/// The name that a column of the file has in a table.
+fn name_of(column: &SourceColumn, position: usize) -> Option<ColumnName> {
+    let header = column.name.trim();
+    if header.is_empty() {
+        return ColumnName::parse(positional_name(position)).ok();
+    }
+    ColumnName::parse(header).or_else(|_| ColumnName::from_text(header)).ok()
+}
+
 /// The position of each column of the table in the file.
 ///
 /// The names of the file are those of the table, as they are or in the form that [`ColumnName::from_text`] gives them. A
@@ -89,10 +128,7 @@ pub(super) fn locate_columns(
     columns: &[SourceColumn],
     may_lack: bool,
 ) -> HeaderResult<Vec<Option<usize>>> {
-    let names: Vec<_> = columns
-        .iter()
-        .map(|column| ColumnName::parse(column.name.trim()).or_else(|_| ColumnName::from_text(&column.name)).ok())
-        .collect();
+    let names: Vec<_> = columns.iter().enumerate().map(|(position, column)| name_of(column, position)).collect();
     let (mut positions, mut faults) = (Vec::new(), Vec::new());
     for column in table.columns() {
         let mut found = (0..names.len()).filter(|&index| names[index].as_ref() == Some(&column.name));
@@ -166,7 +202,7 @@ mod tests {
 
     fn named(names: &[&str]) -> Result<Vec<String>, Vec<String>> {
         match name_columns(&columns(names), |position| position == 9) {
-            Ok((named, _)) => Ok(named.into_iter().map(|column| column.name.into()).collect()),
+            Ok((columns, _)) => Ok(columns.into_iter().map(|column| column.name.into()).collect()),
             Err(faults) => Err(faults.into_iter().map(|fault| fault.message).collect()),
         }
     }
@@ -182,9 +218,28 @@ mod tests {
     }
 
     #[test]
+    fn a_title_is_no_header() {
+        assert!(named(&["Sales report", "", "", ""]).unwrap_err()[0].contains("names 1 of 4 columns"));
+        assert_eq!(named(&["", "", "a", "b"]).unwrap(), ["column_1", "column_2", "a", "b"]);
+        assert_eq!(named(&["", ""]).unwrap(), ["column_1", "column_2"]);
+    }
+
+    #[test]
+    fn columns_without_a_name_are_found_by_their_position() {
+        let columns = columns(&["", "a", ""]);
+        let (named, _) = name_columns(&columns, |position| position == 2).unwrap();
+        let table: Vec<_> =
+            named.iter().map(|named| TableColumn::new(named.name.clone(), ColumnType::Bigint)).collect();
+        let parts = metricd_domain::TableParts::new(metricd_domain::TableName::parse("t").unwrap(), table);
+        let (positions, notices) = locate_columns(&Table::new(parts).unwrap(), &columns, false).unwrap();
+        assert_eq!((positions, notices), (vec![Some(0), Some(1)], vec![]));
+    }
+
+    #[test]
     fn names_that_become_the_same_are_refused() {
-        let faults = named(&["a b", "A_B", "x", "x", "€"]).unwrap_err();
-        assert_eq!(faults.len(), 3);
+        let faults = named(&["a b", "A_B", "x", "x", "€", "xmin"]).unwrap_err();
+        assert_eq!(faults.len(), 4);
+        assert!(faults[2].contains("neither letters nor digits") && faults[3].contains("of its own"), "{faults:?}");
         assert!(faults[0].contains("`a b` and `A_B` would both be named `a_b`"), "{faults:?}");
         assert!(faults[1].contains("`x` more than once"), "{faults:?}");
         let many = vec!["x"; MAX_TABLE_COLUMNS + 1];

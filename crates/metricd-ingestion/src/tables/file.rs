@@ -55,12 +55,12 @@ impl TableFile {
         if let Some((digest, _)) = self.digest {
             return Ok(digest);
         }
-        let mut file = self.input.reader()?;
+        let mut file = self.reader()?;
         let identity = Identity::of(&file)?;
         let mut hasher = blake3::Hasher::new();
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
-            match file.read(&mut chunk)? {
+            match file.read(&mut chunk).map_err(|error| self.named(error))? {
                 0 => break,
                 read => hasher.update(chunk.get(..read).unwrap_or_default()),
             };
@@ -78,14 +78,26 @@ impl TableFile {
         progress: &Arc<dyn Progress>,
     ) -> Result<Box<dyn TableReader>, ReadError> {
         self.check_unchanged()?;
-        let file = ProgressFile { file: self.input.reader()?, progress: Arc::clone(progress) };
+        let file = ProgressFile { file: self.reader()?, progress: Arc::clone(progress) };
         self.format.open(decompress(Box::new(file))?, options)
+    }
+
+    fn reader(&self) -> io::Result<File> {
+        self.input.reader().map_err(|error| self.named(error))
+    }
+
+    /// The error with the name of the file, which errors of the operating system lack.
+    pub(super) fn named(&self, error: io::Error) -> io::Error {
+        match error.raw_os_error() {
+            Some(_) => io::Error::new(error.kind(), format!("`{}`: {error}", self.input.name())),
+            None => error,
+        }
     }
 
     /// Fails if the file is not the one whose digest was taken, or was written since.
     pub(crate) fn check_unchanged(&self) -> io::Result<()> {
         match &self.digest {
-            Some((_, identity)) if Identity::of(&self.input.reader()?)? != *identity => {
+            Some((_, identity)) if Identity::of(&self.reader()?)? != *identity => {
                 let name = self.input.name();
                 let message = format!("`{name}` {}: try again when it is complete", changed());
                 Err(io::Error::other(message))
@@ -117,5 +129,43 @@ impl Read for ProgressFile {
 impl Seek for ProgressFile {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
         self.file.seek(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Inputs;
+    use crate::readers::CsvFormat;
+
+    type Change<'a> = &'a dyn Fn() -> io::Result<()>;
+
+    #[test]
+    fn a_file_that_is_written_replaced_or_removed_is_refused_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sales.csv");
+        let other = folder.path().join("other");
+        let changes: [(Change<'_>, &str); 4] = [
+            (&|| std::fs::write(&path, "a\n1\n2\n"), "changed while it was read"),
+            (&|| std::fs::write(&path, ""), "changed while it was read"),
+            (
+                &|| {
+                    std::fs::write(&other, "a\n1\n")?;
+                    std::fs::rename(&other, &path)
+                },
+                "changed while it was read",
+            ),
+            (&|| std::fs::remove_file(&path), "No such file"),
+        ];
+        for (change, expected) in changes {
+            std::fs::write(&path, "a\n1\n").unwrap();
+            let input = Inputs::find(std::slice::from_ref(&path)).unwrap().files.remove(0);
+            let mut file = TableFile::new(input, Arc::new(CsvFormat));
+            file.digest().unwrap();
+            file.check_unchanged().unwrap();
+            change().unwrap();
+            let error = file.check_unchanged().unwrap_err().to_string();
+            assert!(error.contains("sales.csv`") && error.contains(expected), "{error}");
+        }
     }
 }

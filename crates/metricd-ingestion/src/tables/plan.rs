@@ -284,7 +284,8 @@ impl TablePlanner {
             }
             let named = name_columns(&analysis.columns, |index| analysis.choices[index].values == 0);
             let named = self.report_header(file, named, findings)?;
-            let added = chosen.add(&analysis, &named, before.is_some() || !analysed.is_empty());
+            let is_read_anew = before.as_ref().is_some_and(|before| before.parts().format != format);
+            let added = chosen.add(&analysis, &named, before.is_some() || !analysed.is_empty(), is_read_anew);
             self.report_header(file, added.map(|()| ((), Vec::new())), findings)?;
             analysed.push((file, digest, analysis));
         }
@@ -355,7 +356,7 @@ impl TablePlanner {
 
     fn report_read_error(&self, file: usize, error: ReadError, findings: &mut Findings) -> Rejected {
         match error {
-            ReadError::Io(error) => Rejected::Unreadable(error),
+            ReadError::Io(error) => Rejected::Unreadable(self.files[file].named(error)),
             ReadError::Content { reason, message } => {
                 findings.refuse(self.at(file), None, reason, message);
                 Rejected::Refused

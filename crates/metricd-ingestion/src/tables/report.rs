@@ -56,6 +56,26 @@ pub(crate) fn report_tables(
     tables
 }
 
+/// Whether a table would lose all rows because every row of its files is refused.
+pub(crate) fn is_emptied(table: &IngestedTable) -> bool {
+    table.rows.removed > 0 && table.rows.refused > 0 && table.rows.accepted() == 0
+}
+
+/// Refuses tables that would lose all rows because every row of their files is refused. Returns whether there is one.
+pub(crate) fn refuse_emptied(tables: &[IngestedTable], findings: &mut Findings) -> bool {
+    let mut any = false;
+    for table in tables.iter().filter(|table| is_emptied(table)) {
+        any = true;
+        let message = format!(
+            "every row was refused, so `{}` would remove all rows of the table `{}`: nothing of the ingestion is stored",
+            table.load, table.table
+        );
+        let location = Location { file: table.files.first().cloned().unwrap_or_default(), ..Location::default() };
+        findings.refuse(location, None, Reason::TableIncompatible, message);
+    }
+    any
+}
+
 fn columns(table: &PlannedTable) -> Vec<IngestedColumn> {
     let column = |(index, column): (usize, &metricd_domain::TableColumn)| {
         let choice = table.choices.get(index).and_then(Option::as_ref);

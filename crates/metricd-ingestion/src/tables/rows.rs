@@ -135,6 +135,9 @@ fn refuse(file: &str, fault: RowFault, findings: &mut Findings) {
 /// The error of a file that cannot be read to its end.
 fn readable(file: &str, error: ReadError) -> io::Error {
     match error {
+        ReadError::Io(error) if error.raw_os_error().is_some() => {
+            io::Error::new(error.kind(), format!("`{file}`: {error}"))
+        }
         ReadError::Io(error) => error,
         ReadError::Content { message, .. } => io::Error::other(format!("`{file}`: {message}")),
     }

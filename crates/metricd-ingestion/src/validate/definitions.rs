@@ -154,7 +154,8 @@ fn parse(file: &str, bytes: &[u8], findings: &mut Findings) -> Option<Json> {
 fn not_definitions(file: &str, fault: &str, findings: &mut Findings) {
     let message = format!(
         "the JSON is not a file of definitions: {fault}; expected \
-         `{{\"items\": [{{\"id\", \"queryId\", \"isEditable\"}}], \"layouts\": {{\"lg\": [...]}}}}` or `{{\"tables\": [...]}}`"
+         `{{\"items\": [{{\"id\", \"queryId\", \"isEditable\"}}], \"layouts\": {{\"lg\": [...]}}}}` or `{{\"tables\": [...]}}`. The rows of a \
+         table are an array of objects, or one object a line"
     );
     let location = at_pointer(file, "");
     findings.refuse(location, None, Reason::FileUnrecognised, message);

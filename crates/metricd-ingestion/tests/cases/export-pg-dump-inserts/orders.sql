@@ -1,0 +1,5 @@
+--
+-- PostgreSQL database dump
+--
+
+INSERT INTO public.orders VALUES (1, 'Ann');
