@@ -26,7 +26,8 @@ async fn app() -> Result<TestApp> {
     let contract = Contract::new(ContractParts { parameters: vec![kind], ..ContractParts::default() })?;
     let contracts = [(metrics[4].metric_id.clone(), contract)].into();
     let dashboards = vec![dashboard("d1", &["two", "one"]), dashboard("empty", &[])];
-    let (ingestion, _outcome) = TestIngestion::committing(Definitions { queries, metrics, contracts, dashboards });
+    let definitions = Definitions { queries, metrics, contracts, dashboards, ..Definitions::default() };
+    let (ingestion, _outcome) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await?;
     let app = TestApp::builder().repository(Arc::new(repository)).start()?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));

@@ -12,13 +12,13 @@ use metricd_access::{Access, Verifier};
 use metricd_api::{ApiState, ServerOptions, Uploads, start};
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
-    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion,
+    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, TableName,
 };
 use metricd_execution::testing::{ScriptedResolver, ScriptedRunner};
 use metricd_repository::contract::{TestIngestion, metric, query};
 use metricd_repository::{
     DefinitionFilter, Definitions, Idempotency, Ingestion, MemoryRepository, MetricChange, MetricRepository, NewMetric,
-    Readiness, RepositoryError,
+    ReadTable, Readiness, RepositoryError, StoredTable, TableVersion,
 };
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -284,6 +284,10 @@ impl MetricRepository for FailingRepository {
         Err(self.0())
     }
 
+    async fn list_read_tables(&self, _: Option<&MetricPatterns>) -> Result<Vec<ReadTable>, RepositoryError> {
+        Err(self.0())
+    }
+
     async fn list_queries(&self, _: Option<&QueryId>, _: usize) -> Result<Vec<Query>, RepositoryError> {
         Err(self.0())
     }
@@ -301,6 +305,22 @@ impl MetricRepository for FailingRepository {
     }
 
     async fn get_ingestion(&self, _: IngestionId) -> Result<IngestionReport, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn list_tables(&self) -> Result<Vec<StoredTable>, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn get_table(&self, _: &TableName) -> Result<StoredTable, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn list_table_versions(&self, _: &TableName) -> Result<Vec<TableVersion>, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn delete_table(&self, _: &TableName, _: Actor) -> Result<(), RepositoryError> {
         Err(self.0())
     }
 

@@ -51,6 +51,7 @@ async fn app() -> Result<TestApp> {
         metrics: metrics.iter().map(|(id, _)| metric(id, id)).collect(),
         contracts: metrics.iter().filter_map(|(id, of)| Some((metric(id, id).metric_id, of.clone()?))).collect(),
         dashboards: vec![dashboard("d1", &["secured", "new"])],
+        ..Definitions::default()
     };
     let (ingestion, _outcome) = TestIngestion::committing(definitions);
     repository.ingest(Box::new(ingestion)).await?;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use futures_util::future::{try_join, try_join_all};
 use metricd_api::ApiState;
-use metricd_execution::{Allowed, Resolution, Resolvable, ResolveError, Resolver};
+use metricd_execution::{Allowed, PendingTable, Resolution, Resolvable, ResolveError, Resolver};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -114,6 +114,10 @@ impl Resolver for GatedResolver {
         drop(timeout(HANG_TIMEOUT, is_open.wait_for(|is_open| *is_open)).await);
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         Ok(Resolution::default())
+    }
+
+    fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Arc<dyn Resolver> {
+        self
     }
 }
 
