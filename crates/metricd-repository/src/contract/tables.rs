@@ -266,7 +266,7 @@ pub async fn tables_are_listed_with_the_metrics_that_read_them(repository: Repos
     assert!(read(Some(&patterns("none"))).await.is_empty());
     let readers = async |schema: &str, name: &str, among: Option<MetricPatterns>| {
         let reads = Some((schema.to_owned(), name.to_owned()));
-        let filter = DefinitionFilter { reads, among, ..DefinitionFilter::default() };
+        let filter = DefinitionFilter { among, reads, ..DefinitionFilter::default() };
         let found = repository.list_definitions(&filter, None, 9).await.unwrap();
         found.into_iter().map(|definition| definition.metric.metric_id.into()).collect::<Vec<String>>()
     };
