@@ -36,6 +36,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
         (name = "results", description = "Run metrics and get their rows."),
         (name = "definitions", description = "Read and change definitions: SQL, contract and history."),
         (name = "dashboards", description = "Groups of metrics with layouts."),
+        (name = "tables", description = "What SQL may read, and the tables that files made."),
         (name = "ingestions", description = "Validate and store files of definitions, SQL and data."),
         (name = "documents", description = "Documentation of the API."),
         (name = "health", description = "Liveness and readiness."),

@@ -1,5 +1,6 @@
 //! The index of the API: every operation with its scope.
 
+mod changes;
 mod dashboards;
 mod documents;
 pub(crate) mod health;
@@ -9,6 +10,7 @@ mod operation;
 mod problems;
 mod resource;
 pub(crate) mod results;
+mod tables;
 
 use actix_web::web;
 use metricd_access::Scope;
@@ -44,6 +46,10 @@ pub(crate) fn operations() -> Vec<Operation> {
         operation!(Scope::Read, dashboards::get::get_dashboard),
         operation!(Scope::Read, dashboards::results::get_dashboard_results),
         operation!(Scope::Read, documents::dashboard::get_dashboard_openapi),
+        operation!(Scope::Read, tables::list::list_tables),
+        operation!(Scope::Read, tables::get::get_table),
+        operation!(Scope::Ingest, tables::delete::delete_table),
+        operation!(Scope::Read, tables::history::list_table_history),
         operation!(Scope::Ingest, ingestions::create::create_ingestion),
         operation!(Scope::Ingest, ingestions::get::get_ingestion),
         operation!(None, documents::api::get_openapi),

@@ -108,6 +108,7 @@ mod snapshot_scope;
 mod special_date;
 mod statement;
 mod syntax;
+mod table;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod time_zones;
@@ -132,6 +133,7 @@ pub use snapshot::SnapshotToken;
 pub use snapshot_scope::{RemoteRelations, SnapshotScope};
 pub use statement::{InvalidStatement, Statement};
 pub use syntax::is_reserved;
+pub use table::{ReadableColumn, ReadableTable, Sampling, TableDescription, TableFilter, TableKind};
 pub use time_zones::{RequestZone, TimeZones};
 pub use tree::{PolicyFacts, PolicyReach, QueryTree};
 pub use validate::{Declarations, SqlValidationError, SqlValidator};

@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use metricd_database::{Fault, fault_of};
 use metricd_domain::{Contract, ContractTable, RowLimit, Tenant};
 
-use crate::{BoundStatement, EncodeError, Permit, Relation, RemoteRelations, RowSink, SnapshotToken, TimeZones};
+use crate::{
+    BoundStatement, EncodeError, Permit, ReadableTable, Relation, RemoteRelations, RowSink, SnapshotToken,
+    TableDescription, TableFilter, TimeZones,
+};
 
 /// The limits of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -292,6 +295,27 @@ pub trait MetricRunner: Debug + Send + Sync {
     ///
     /// As for [`Self::check`].
     async fn relations(&self) -> Result<Vec<Relation>, RunError>;
+
+    /// Lists the tables, views and foreign tables of the data schemas that the role may read, ordered by schema and name:
+    /// at most `limit` that match the filter, beginning after the schema and name `after`. Partitions are not listed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::check`].
+    async fn list_tables(
+        &self,
+        filter: &TableFilter,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<ReadableTable>, RunError>;
+
+    /// Describes the table that a name means, as [`ReadableTable::is_named`] defines. A name without a schema comes first.
+    /// `None` if there is none that the role may read.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::check`].
+    async fn find_table(&self, name: &str) -> Result<Option<TableDescription>, RunError>;
 
     /// Reads the relations with rows that other servers have.
     ///

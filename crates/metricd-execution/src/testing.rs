@@ -15,8 +15,9 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
-    BoundStatement, Column, Expected, FieldType, MetricRunner, Permit, Relation, RemoteRelations, Row, RowSink,
-    RunError, RunLimits, RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun, SnapshotToken, Statement, TimeZones,
+    BoundStatement, Column, Expected, FieldType, MetricRunner, Permit, ReadableTable, Relation, RemoteRelations, Row,
+    RowSink, RunError, RunLimits, RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun, SnapshotToken, Statement,
+    TableDescription, TableFilter, TimeZones,
 };
 
 /// A result: its columns, and its rows. A value is in PostgreSQL's binary format, and `None` is NULL.
@@ -74,6 +75,7 @@ pub struct ScriptedRunner {
     connections: Arc<RwLock<()>>,
     data: Mutex<Option<Data>>,
     relations: Mutex<Vec<Relation>>,
+    tables: Mutex<Vec<TableDescription>>,
     remote_relations: Mutex<RemoteRelations>,
     last_limits: Mutex<Option<RunLimits>>,
     last_connections: AtomicUsize,
@@ -120,10 +122,10 @@ impl ScriptedRunner {
         encode: Duration::from_millis(3),
     };
 
-    /// Sets the result of this SQL, as one column of text. The texts `check`, `relations`, `remote relations` and
-    /// `time zones` are those of [`MetricRunner::check`], [`MetricRunner::relations`],
-    /// [`MetricRunner::remote_relations`] and [`MetricRunner::time_zones`]; [`Self::set_relations`] and
-    /// [`Self::set_remote_relations`] set the relations.
+    /// Sets the result of this SQL, as one column of text. The texts `check`, `relations`, `remote relations`, `tables`
+    /// and `time zones` are those of [`MetricRunner::check`], [`MetricRunner::relations`],
+    /// [`MetricRunner::remote_relations`], [`MetricRunner::list_tables`] and [`MetricRunner::time_zones`];
+    /// [`Self::set_relations`], [`Self::set_remote_relations`] and [`Self::set_tables`] set the relations and tables.
     pub fn script(
         &self,
         sql: &str,
@@ -202,6 +204,16 @@ impl ScriptedRunner {
     /// Sets the relations. By default there are none.
     pub fn set_relations(&self, relations: Vec<Relation>) {
         *self.relations.lock().unwrap_or_else(PoisonError::into_inner) = relations;
+    }
+
+    /// Sets the tables. By default there are none.
+    pub fn set_tables(&self, tables: Vec<TableDescription>) {
+        *self.tables.lock().unwrap_or_else(PoisonError::into_inner) = tables;
+    }
+
+    fn tables(&self) -> Result<Vec<TableDescription>, RunError> {
+        self.answer("tables").transpose()?;
+        Ok(self.tables.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// Sets the relations with rows that other servers have. By default there are none.
@@ -365,6 +377,37 @@ impl MetricRunner for ScriptedRunner {
         tokio::task::yield_now().await;
         self.answer("relations").transpose()?;
         Ok(self.relations.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    async fn list_tables(
+        &self,
+        filter: &TableFilter,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<ReadableTable>, RunError> {
+        let is_listed = |table: &ReadableTable| {
+            let name = (table.schema.as_str(), table.name.as_str());
+            let contains = |words: &String| {
+                let text =
+                    format!("{}.{}\n{}", table.schema, table.name, table.description.as_deref().unwrap_or_default());
+                text.to_lowercase().contains(&words.to_lowercase())
+            };
+            after.is_none_or(|after| name > after)
+                && filter.search.as_ref().is_none_or(contains)
+                && filter.among.as_ref().is_none_or(|among| among.contains(&(name.0.to_owned(), name.1.to_owned())))
+        };
+        let mut tables: Vec<_> =
+            self.tables()?.into_iter().map(|described| described.table).filter(is_listed).collect();
+        tables.sort_by(|left, right| (&left.schema, &left.name).cmp(&(&right.schema, &right.name)));
+        tables.truncate(limit);
+        Ok(tables)
+    }
+
+    async fn find_table(&self, name: &str) -> Result<Option<TableDescription>, RunError> {
+        let mut tables: Vec<_> =
+            self.tables()?.into_iter().filter(|described| described.table.is_named(name)).collect();
+        tables.sort_by_key(|described| described.table.name != name);
+        Ok(tables.into_iter().next())
     }
 
     async fn remote_relations(&self) -> Result<RemoteRelations, RunError> {

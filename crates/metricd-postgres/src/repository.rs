@@ -22,8 +22,8 @@ use metricd_domain::{
     MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, TableName,
 };
 use metricd_repository::{
-    DefinitionFilter, Idempotency, Ingestion, MetricChange, MetricRepository, NewMetric, Readiness, RepositoryError,
-    StoredTable, TableVersion,
+    DefinitionFilter, Idempotency, Ingestion, MetricChange, MetricRepository, NewMetric, ReadTable, Readiness,
+    RepositoryError, StoredTable, TableVersion,
 };
 
 use self::calls::{Calls, SessionSettings};
@@ -181,6 +181,11 @@ impl MetricRepository for PgRepository {
     async fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError> {
         let id = id.clone();
         self.calls.run(move |connection| dashboards::get(connection, &id)).await
+    }
+
+    async fn list_read_tables(&self, among: Option<&MetricPatterns>) -> Result<Vec<ReadTable>, RepositoryError> {
+        let among = among.cloned();
+        self.calls.run(move |connection| definitions::list_read_tables(connection, among.as_ref())).await
     }
 
     async fn list_tables(&self) -> Result<Vec<StoredTable>, RepositoryError> {

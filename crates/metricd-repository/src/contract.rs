@@ -77,6 +77,7 @@ macro_rules! repository_contract {
             a_changed_table_keeps_its_rows,
             a_deleted_table_keeps_its_versions,
             a_table_that_a_metric_reads_is_not_deleted,
+            tables_are_listed_with_the_metrics_that_read_them,
             a_rolled_back_ingestion_creates_no_table,
         }
     };

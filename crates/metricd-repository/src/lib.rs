@@ -157,8 +157,8 @@ pub use repository::{MetricRepository, Readiness};
 pub use state::StoreState;
 pub use state_repository::{MemoryRepository, SaveState, StateRepository};
 pub use tables::{
-    ContentDigest, ExistingTable, KeyConflict, LoadedContent, MAX_REFUSED_ROWS, RefusedRow, RowChanges, RowForm,
-    RowValues, StoredTable, TableChanges, TableUpdate, TableVersion,
+    ContentDigest, ExistingTable, KeyConflict, LoadedContent, MAX_REFUSED_ROWS, ReadTable, RefusedRow, RowChanges,
+    RowForm, RowValues, StoredTable, TableChanges, TableUpdate, TableVersion,
 };
 
 /// The examples of the README, which `cargo test --doc` runs.

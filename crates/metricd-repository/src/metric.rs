@@ -136,6 +136,8 @@ pub struct DefinitionFilter {
     pub dashboard_id: Option<DashboardId>,
     /// Patterns that the ids match.
     pub among: Option<MetricPatterns>,
+    /// The schema and the name of a table that the metrics read, according to their contracts.
+    pub reads: Option<(String, String)>,
 }
 
 #[cfg(test)]

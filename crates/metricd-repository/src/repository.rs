@@ -12,7 +12,8 @@ use metricd_domain::{
 #[cfg(doc)]
 use crate::IDEMPOTENCY_RETENTION;
 use crate::{
-    DefinitionFilter, Idempotency, Ingestion, MetricChange, NewMetric, RepositoryError, StoredTable, TableVersion,
+    DefinitionFilter, Idempotency, Ingestion, MetricChange, NewMetric, ReadTable, RepositoryError, StoredTable,
+    TableVersion,
 };
 
 /// Whether a store is ready, and how many metrics it has.
@@ -137,6 +138,10 @@ pub trait MetricRepository: Debug + Send + Sync {
     ///
     /// [`RepositoryError::DashboardNotFound`] if no dashboard has the id.
     async fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError>;
+
+    /// Lists the tables that metrics in service read, whether ingestions made them or not, ordered by schema and name.
+    /// With `among`, only metrics that match are counted.
+    async fn list_read_tables(&self, among: Option<&MetricPatterns>) -> Result<Vec<ReadTable>, RepositoryError>;
 
     /// Lists the tables that ingestions made, ordered by name.
     async fn list_tables(&self) -> Result<Vec<StoredTable>, RepositoryError>;

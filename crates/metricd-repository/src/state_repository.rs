@@ -12,7 +12,7 @@ use metricd_domain::{
 
 use crate::{
     DefinitionFilter, Idempotency, Ingestion, MAX_VALIDATION_ATTEMPTS, MetricChange, MetricRepository, NewMetric,
-    Readiness, RepositoryError, StoreState, StoredTable, TableVersion,
+    ReadTable, Readiness, RepositoryError, StoreState, StoredTable, TableVersion,
 };
 
 /// Saves the state of a store, for example in a file.
@@ -172,6 +172,10 @@ impl<S: SaveState> MetricRepository for StateRepository<S> {
 
     async fn get_ingestion(&self, id: IngestionId) -> Result<IngestionReport, RepositoryError> {
         self.lock().get_ingestion(id)
+    }
+
+    async fn list_read_tables(&self, among: Option<&MetricPatterns>) -> Result<Vec<ReadTable>, RepositoryError> {
+        Ok(self.lock().list_read_tables(among))
     }
 
     async fn list_tables(&self) -> Result<Vec<StoredTable>, RepositoryError> {

@@ -151,6 +151,26 @@ impl StoredTable {
     }
 }
 
+/// A table that metrics in service read, according to their contracts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadTable {
+    /// The schema.
+    pub schema: String,
+    /// The name.
+    pub name: String,
+    /// The number of metrics that read it, at least 1.
+    pub metric_count: u64,
+}
+
+impl ReadTable {
+    /// Makes a table that so many metrics read.
+    #[must_use]
+    pub fn new(schema: String, name: String, metric_count: u64) -> Self {
+        Self { schema, name, metric_count }
+    }
+}
+
 /// A version of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -2,6 +2,7 @@
 
 mod relations;
 mod remote_relations;
+mod tables;
 mod verify;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use metricd_execution::{
 
 use self::relations::relations;
 use self::remote_relations::{REMOTE_RELATIONS_SQL, remote_relations};
+use self::tables::TABLES_SQL;
 use crate::run::Task;
 use crate::runner::PgRunner;
 use crate::timing::Clock;
@@ -56,9 +58,10 @@ pub(crate) const FOREIGN_KEYS_SQL: &str = include_str!("introspection/foreign_ke
 
 /// The statements of this module, with `NULL` for their parameters.
 pub(crate) fn own_statements() -> Vec<String> {
-    let statements =
-        [SNAPSHOT_SQL, TIME_ZONES_SQL, RELATIONS_SQL, REMOTE_RELATIONS_SQL, FINGERPRINT_SQL, &verify::catalog_sql()];
-    statements.map(|sql| sql.replace("$1", "NULL")).to_vec()
+    let verify = verify::catalog_sql();
+    let catalogs = [RELATIONS_SQL, REMOTE_RELATIONS_SQL, TABLES_SQL, FINGERPRINT_SQL, &verify];
+    let statements = [SNAPSHOT_SQL, TIME_ZONES_SQL].into_iter().chain(catalogs);
+    statements.map(|sql| sql.replace("$1", "NULL")).collect()
 }
 
 impl PgRunner {

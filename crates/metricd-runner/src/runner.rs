@@ -8,8 +8,8 @@ use metricd_connection::Connector;
 use metricd_database::DatabaseUrl;
 use metricd_domain::{Contract, ContractTable, Tenant};
 use metricd_execution::{
-    BoundStatement, MetricRunner, Permit, Relation, RemoteRelations, RowSink, RunError, RunLimits, RunOutcome,
-    SnapshotBatchOutcome, SnapshotRun, SnapshotToken, TimeZones,
+    BoundStatement, MetricRunner, Permit, ReadableTable, Relation, RemoteRelations, RowSink, RunError, RunLimits,
+    RunOutcome, SnapshotBatchOutcome, SnapshotRun, SnapshotToken, TableDescription, TableFilter, TimeZones,
 };
 use tokio::time::timeout;
 
@@ -317,6 +317,19 @@ impl MetricRunner for PgRunner {
 
     async fn relations(&self) -> Result<Vec<Relation>, RunError> {
         self.relations_of_warehouse().await
+    }
+
+    async fn list_tables(
+        &self,
+        filter: &TableFilter,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<ReadableTable>, RunError> {
+        self.tables_after(filter, after, limit).await
+    }
+
+    async fn find_table(&self, name: &str) -> Result<Option<TableDescription>, RunError> {
+        self.table_named(name).await
     }
 
     async fn remote_relations(&self) -> Result<RemoteRelations, RunError> {

@@ -100,6 +100,11 @@ pub(crate) fn may_ingest(request: &HttpRequest) -> bool {
     of(request).is_none_or(|caller| caller.may(Scope::Ingest))
 }
 
+/// The author of a change as the caller may see it: an ingestion's id only if the caller may read its report.
+pub(crate) fn shown_actor(request: &HttpRequest, actor: Actor) -> Actor {
+    Actor { ingestion_id: actor.ingestion_id.filter(|_| may_ingest(request)), ..actor }
+}
+
 /// The highest planner cost of the caller's SQL.
 pub(crate) fn query_cost(request: &HttpRequest, state: &ApiState) -> u64 {
     state.quotas.query_cost(of(request).as_deref(), state.query_cost)

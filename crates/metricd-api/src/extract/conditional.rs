@@ -113,9 +113,27 @@ pub(crate) fn respond_with_tag(
     tag: &EntityTag,
     respond: impl FnOnce(HttpResponseBuilder) -> HttpResponse,
 ) -> HttpResponse {
+    respond_conditionally(request, tag, "no-cache", respond)
+}
+
+/// The same for a response that depends on the caller.
+pub(crate) fn respond_privately_with_tag(
+    request: &HttpRequest,
+    tag: &EntityTag,
+    respond: impl FnOnce(HttpResponseBuilder) -> HttpResponse,
+) -> HttpResponse {
+    respond_conditionally(request, tag, "private, no-cache", respond)
+}
+
+fn respond_conditionally(
+    request: &HttpRequest,
+    tag: &EntityTag,
+    cache_control: &'static str,
+    respond: impl FnOnce(HttpResponseBuilder) -> HttpResponse,
+) -> HttpResponse {
     let is_unchanged = IfNoneMatchHeader::of(request).names(tag);
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header(header(tag)).insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+    response.insert_header(header(tag)).insert_header((CACHE_CONTROL, HeaderValue::from_static(cache_control)));
     if is_unchanged { response.finish() } else { respond(response) }
 }
 

@@ -23,6 +23,15 @@ pub(crate) struct DashboardPath {
     pub(crate) dashboard_id: String,
 }
 
+/// The table's name in the path.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct TablePath {
+    /// The name, which means the table that SQL finds by it; or the schema and the name, with a point between them.
+    #[param(min_length = 1, max_length = 127, example = "sales")]
+    pub(crate) table_name: String,
+}
+
 /// The period and the values of a result, for the OpenAPI document alone. A metric decides which of these names exist, so
 /// its statement binds them all from one map; to fill this type would mean to take the map apart and join it again.
 #[derive(IntoParams)]

@@ -13,6 +13,15 @@ pub(crate) fn parse_bool(text: &str) -> Result<bool, &'static str> {
     text.parse().map_err(|_| "expected `true` or `false`")
 }
 
+/// The longest search text.
+const MAX_SEARCH_CHARS: usize = 200;
+
+/// Parses a text to search for.
+pub(crate) fn parse_search(words: &str) -> Result<String, String> {
+    let is_sane = (1..=MAX_SEARCH_CHARS).contains(&words.chars().count()) && !words.contains('\0');
+    is_sane.then(|| words.to_owned()).ok_or(format!("expected 1 to {MAX_SEARCH_CHARS} characters without NUL"))
+}
+
 /// The remaining parameters of a query string. A parameter that is never taken is unknown.
 #[derive(Debug)]
 pub(crate) struct QueryString<'a> {

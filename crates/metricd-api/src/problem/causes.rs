@@ -19,7 +19,9 @@ impl From<RepositoryError> for Problem {
             RepositoryError::DashboardNotFound(_) => return Self::new(ProblemCode::DashboardNotFound),
             RepositoryError::TableNotFound(_) => return Self::new(ProblemCode::TableNotFound),
             RepositoryError::TableInUse { .. } | RepositoryError::TableReferenced(_) => {
-                return Self::new(ProblemCode::TableInUse).with_detail(sentence(&error));
+                let problem = Self::new(ProblemCode::TableInUse).with_detail(sentence(&error));
+                let RepositoryError::TableInUse { readers, .. } = error else { return problem };
+                return problem.with_extension("metrics", readers.into_iter().map(String::from).collect::<Vec<_>>());
             }
             RepositoryError::ChangedMeanwhile => return Self::new(ProblemCode::IngestionOutrun),
             RepositoryError::Unavailable(_) => ProblemCode::DatabaseUnavailable,

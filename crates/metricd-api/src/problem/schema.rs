@@ -18,6 +18,9 @@ impl PartialSchema for ProblemSchema {
         document.properties.insert("findings".to_owned(), RefOr::T(findings.into()));
         document.properties.insert("report".to_owned(), reference::<IngestionReport>());
         document.properties.insert("checks".to_owned(), reference::<ChecksResponse>());
+        let metrics = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String));
+        let metrics = metrics.description(Some("With `table-in-use`: the ids of the metrics that read the table."));
+        document.properties.insert("metrics".to_owned(), RefOr::T(metrics.into()));
         let text = |description: &str| {
             ObjectBuilder::new().schema_type(Type::String).description(Some(description.to_owned()))
         };

@@ -36,6 +36,7 @@ fn operations() -> Result<Vec<Operation>> {
             let path = path
                 .replace("{metric_id}", "m1")
                 .replace("{dashboard_id}", "d1")
+                .replace("{table_name}", "t1")
                 .replace("{ingestion_id}", "00000000-0000-7000-8000-000000000000")
                 .replace("{file}", "page.js")
                 .replace("{code}", "not-found");
@@ -118,6 +119,7 @@ async fn each_operation_requires_its_scope() -> Result<()> {
         let needed = operation.scope.as_deref().unwrap_or_default();
         let expected = match (operation.method.as_str(), operation.path.as_str()) {
             (_, path) if path.starts_with("/ingestions") => "metrics:ingest",
+            ("DELETE", path) if path.starts_with("/tables") => "metrics:ingest",
             ("GET", _) => "metrics:read",
             _ => "metrics:write",
         };

@@ -26,5 +26,6 @@ mod results;
 mod snapshot_scope;
 mod streams;
 mod support;
+mod tables;
 mod time_zones;
 mod timing;

@@ -19,7 +19,7 @@ use metricd_formats::ResultFiles;
 use metricd_repository::contract::{TestIngestion, metric, query};
 use metricd_repository::{
     DefinitionFilter, Definitions, Idempotency, Ingestion, MemoryRepository, MetricChange, MetricRepository, NewMetric,
-    Readiness, RepositoryError, StoredTable, TableVersion,
+    ReadTable, Readiness, RepositoryError, StoredTable, TableVersion,
 };
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -283,6 +283,10 @@ impl MetricRepository for FailingRepository {
         _: Option<&DashboardId>,
         _: usize,
     ) -> Result<Vec<DashboardSummary>, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn list_read_tables(&self, _: Option<&MetricPatterns>) -> Result<Vec<ReadTable>, RepositoryError> {
         Err(self.0())
     }
 

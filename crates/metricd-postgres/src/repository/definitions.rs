@@ -4,9 +4,13 @@ use std::collections::HashMap;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text};
-use metricd_domain::{MetricDefinition, MetricId, MetricVersion, Query, QueryId, QueryVersion, SqlText};
-use metricd_repository::{DefinitionFilter, RepositoryError, ServiceState};
+use diesel::sql_types::{BigInt, Bool, Jsonb, Nullable, Text};
+use diesel::{QueryableByName, sql_query};
+use metricd_domain::{
+    MetricDefinition, MetricId, MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, SqlText,
+};
+use metricd_repository::{DefinitionFilter, ReadTable, RepositoryError, ServiceState};
+use serde_json::json;
 
 use super::error::{corrupt, failed};
 use super::patterns::{Matches, regular_expression};
@@ -65,7 +69,43 @@ pub(super) fn list(
         let among = regular_expression(filter.among.as_ref());
         query = query.filter(Matches::new(metrics::metric_id, among.into_sql::<Text>()));
     }
+    if let Some((schema, name)) = &filter.reads {
+        let table = json!([{"schema": schema, "name": name}]);
+        query = query.filter(sql::<Bool>("catalog.metrics.contract -> 'tables' @> ").bind::<Jsonb, _>(table));
+    }
     query.load(connection).map_err(failed)?.into_iter().map(definition).collect()
+}
+
+#[derive(QueryableByName)]
+struct ReadTableRow {
+    #[diesel(sql_type = Text)]
+    schema: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = BigInt)]
+    metric_count: i64,
+}
+
+/// A contract that another release has stored may have another form.
+const READ_TABLES: &str = r#"
+    SELECT t.entry ->> 'schema' COLLATE "C" AS schema, t.entry ->> 'name' COLLATE "C" AS name, count(*) AS metric_count
+    FROM catalog.metrics AS m
+    CROSS JOIN LATERAL jsonb_array_elements(
+        CASE WHEN jsonb_typeof(m.contract -> 'tables') = 'array' THEN m.contract -> 'tables' END
+    ) AS t (entry)
+    WHERE m.deleted_at IS NULL AND m.metric_id ~ $1 AND t.entry ->> 'schema' IS NOT NULL AND t.entry ->> 'name' IS NOT NULL
+    GROUP BY 1, 2
+    ORDER BY 1, 2"#;
+
+pub(super) fn list_read_tables(
+    connection: &mut PgConnection,
+    among: Option<&MetricPatterns>,
+) -> Result<Vec<ReadTable>, RepositoryError> {
+    let rows: Vec<ReadTableRow> =
+        sql_query(READ_TABLES).bind::<Text, _>(regular_expression(among)).load(connection).map_err(failed)?;
+    let table =
+        |row: ReadTableRow| Ok(ReadTable::new(row.schema, row.name, row.metric_count.try_into().map_err(corrupt)?));
+    rows.into_iter().map(table).collect()
 }
 
 pub(super) fn list_metric_versions(

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use metricd_domain::{
     Actor, ChangeAction, ChangeSource, ColumnName, ColumnType, Contract, ContractColumn, ContractParts, ContractTable,
-    Load, TABLE_SCHEMA, Table, TableColumn, TableName, TableParts,
+    Load, MetricPatterns, TABLE_SCHEMA, Table, TableColumn, TableName, TableParts,
 };
 
 use super::builders::{TestIngestion, TestTable, metric, query};
 use crate::{
-    Changes, ContentDigest, Definitions, ExistingState, KeyConflict, MetricRepository, RefusedRow, RepositoryError,
-    TableChanges,
+    Changes, ContentDigest, DefinitionFilter, Definitions, ExistingState, KeyConflict, MetricChange, MetricRepository,
+    RefusedRow, RepositoryError, TableChanges,
 };
 
 type Repository = Arc<dyn MetricRepository>;
@@ -248,6 +248,45 @@ pub async fn a_table_that_a_metric_reads_is_not_deleted(repository: Repository) 
     };
     assert_eq!(readers, [metric("m1", "q1").metric_id]);
     assert!(repository.get_table(table.name()).await.is_ok());
+}
+
+/// The tables that metrics in service read are counted, and select metrics.
+pub async fn tables_are_listed_with_the_metrics_that_read_them(repository: Repository) {
+    assert_eq!(repository.list_read_tables(None).await.unwrap(), []);
+    let tables = [("m1", &["orders", "sales"][..]), ("m2", &["sales"]), ("m3", &["Sales"]), ("m4", &[])];
+    let contract = |names: &[&str]| {
+        let tables = names.iter().map(|name| ContractTable::new(TABLE_SCHEMA, *name)).collect();
+        Contract::new(ContractParts { tables, ..ContractParts::default() }).unwrap()
+    };
+    let mut definitions = Definitions { queries: vec![query("q1", "SELECT 1")], ..Definitions::default() };
+    for (id, names) in tables {
+        definitions.metrics.push(metric(id, "q1"));
+        definitions.contracts.insert(metric(id, "q1").metric_id, contract(names));
+    }
+    definitions.metrics.push(metric("without-contract", "q1"));
+    let (ingestion, _) = TestIngestion::committing(definitions);
+    repository.ingest(Box::new(ingestion)).await.unwrap();
+    let read = async |among: Option<&MetricPatterns>| {
+        let read = repository.list_read_tables(among).await.unwrap();
+        read.iter().map(|table| format!("{}.{} {}", table.schema, table.name, table.metric_count)).collect::<Vec<_>>()
+    };
+    let patterns = |pattern: &str| MetricPatterns::new(vec![pattern.parse().unwrap()]).unwrap();
+    assert_eq!(read(None).await, ["warehouse.Sales 1", "warehouse.orders 1", "warehouse.sales 2"]);
+    assert_eq!(read(Some(&patterns("m2"))).await, ["warehouse.sales 1"]);
+    assert!(read(Some(&patterns("none"))).await.is_empty());
+    let readers = async |schema: &str, name: &str, among: Option<MetricPatterns>| {
+        let reads = Some((schema.to_owned(), name.to_owned()));
+        let filter = DefinitionFilter { among, reads, ..DefinitionFilter::default() };
+        let found = repository.list_definitions(&filter, None, 9).await.unwrap();
+        found.into_iter().map(|definition| definition.metric.metric_id.into()).collect::<Vec<String>>()
+    };
+    assert_eq!(readers(TABLE_SCHEMA, "sales", None).await, ["m1", "m2"]);
+    assert_eq!(readers(TABLE_SCHEMA, "sales", Some(patterns("*1"))).await, ["m1"]);
+    assert_eq!(readers(TABLE_SCHEMA, "Sales", None).await, ["m3"]);
+    assert!(readers("public", "sales", None).await.is_empty());
+    let m1 = metric("m1", "q1").metric_id;
+    repository.change_metric(&m1, 1, MetricChange::Delete, Actor::by(ChangeSource::Http)).await.unwrap();
+    assert_eq!(read(None).await, ["warehouse.Sales 1", "warehouse.sales 1"]);
 }
 
 /// An ingestion that is rolled back creates no table; one that fails keeps the rows.

@@ -61,7 +61,11 @@ impl StoreState {
             items.iter().any(|item| item.metric_id == definition.metric.metric_id)
         });
         let is_among = filter.among.as_ref().is_none_or(|among| among.contain(&definition.metric.metric_id));
-        is_in_state && is_found && is_item && is_among
+        let is_reader = filter.reads.as_ref().is_none_or(|(schema, name)| {
+            let mut tables = definition.contract.iter().flat_map(Contract::tables);
+            tables.any(|table| table.schema == *schema && table.name == *name)
+        });
+        is_in_state && is_found && is_item && is_among && is_reader
     }
 
     /// Adds a version with the current state of a metric.

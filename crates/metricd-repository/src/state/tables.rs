@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use metricd_domain::{Actor, ChangeAction, Load, MetricId, TABLE_SCHEMA, Table, TableName};
+use metricd_domain::{Actor, ChangeAction, Contract, Load, MetricId, MetricPatterns, TABLE_SCHEMA, Table, TableName};
 use serde::{Deserialize, Serialize};
 
 use super::StoreState;
 use crate::tables::{ExistingTable, MAX_REFUSED_ROWS};
 use crate::{
-    Changes, ContentDigest, Ingestion, KeyConflict, LoadedContent, RefusedRow, RepositoryError, RowForm, RowValues,
-    StoredTable, TableChanges, TableUpdate, TableVersion,
+    Changes, ContentDigest, Ingestion, KeyConflict, LoadedContent, ReadTable, RefusedRow, RepositoryError, RowForm,
+    RowValues, StoredTable, TableChanges, TableUpdate, TableVersion,
 };
 
 type Row = Vec<Option<String>>;
@@ -41,6 +41,16 @@ impl StoreState {
             Some((name.clone(), ExistingTable { table, loads: state.loads.clone() }))
         };
         self.tables.iter().filter_map(existing).collect()
+    }
+
+    pub(crate) fn list_read_tables(&self, among: Option<&MetricPatterns>) -> Vec<ReadTable> {
+        let is_among = |id: &MetricId| among.is_none_or(|among| among.contain(id));
+        let in_service = self.metrics.iter().filter(|(id, stored)| stored.deleted_at.is_none() && is_among(id));
+        let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+        for table in in_service.filter_map(|(_, stored)| stored.contract.as_ref()).flat_map(Contract::tables) {
+            *counts.entry((table.schema.clone(), table.name.clone())).or_default() += 1;
+        }
+        counts.into_iter().map(|((schema, name), count)| ReadTable::new(schema, name, count)).collect()
     }
 
     pub(crate) fn list_tables(&self) -> Vec<StoredTable> {

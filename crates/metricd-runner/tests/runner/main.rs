@@ -9,6 +9,7 @@ mod runner;
 mod sandbox;
 mod schemas;
 mod streams;
+mod tables;
 mod tenants;
 mod time_zones;
 mod types;

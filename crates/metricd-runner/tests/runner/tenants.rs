@@ -78,6 +78,24 @@ async fn together(runner: &PgRunner, name: &str, texts: &[&str]) -> Result<Vec<S
 }
 
 #[tokio::test]
+async fn a_sample_of_a_table_has_rows_of_the_tenant_alone() -> Result<()> {
+    for database in databases().await? {
+        let runner = keyed(&database, 1).await?;
+        let described = runner.find_table("orders").await?.context("a table")?;
+        let statement = described.sample().context("a sample")?;
+        let row = |tenant: &str, number: i32| format!(r#"{{"tenant":"{tenant}","number":{number}}}"#);
+        for (name, count) in [("acme", 3), ("o'neil", 3), ("nobody", 0), ("", 0)] {
+            let mut sink = JsonRows::default();
+            let limits = RunLimits::default();
+            runner.run(&statement, tenant(name)?.as_ref(), limits, Permit::default(), &mut sink).await?;
+            let rows: Vec<_> = (1..=count).map(|number| row(name, number)).collect();
+            assert_eq!(String::from_utf8(sink.finish())?, format!("[{}]", rows.join(",")), "{name}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_tenant_sees_its_own_rows_and_nobody_sees_none() -> Result<()> {
     for database in databases().await? {
         let runner = keyed(&database, 1).await?;

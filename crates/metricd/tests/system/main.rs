@@ -24,6 +24,7 @@ mod replicas;
 mod results;
 mod streams;
 mod support;
+mod tables;
 mod tenants;
 mod time_zones;
 mod tls;

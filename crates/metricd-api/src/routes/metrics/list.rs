@@ -8,12 +8,9 @@ use utoipa::IntoParams;
 use super::definition::DefinitionSummary;
 use crate::auth::caller;
 use crate::extract::paging::{PageRequest, PageResponse, page};
-use crate::extract::query_string::{QueryString, parse_bool};
+use crate::extract::query_string::{QueryString, parse_bool, parse_search};
 use crate::problem::problems;
 use crate::{ApiState, Problem};
-
-/// The longest search text.
-const MAX_SEARCH_CHARS: usize = 200;
 
 /// The metrics that a request selects.
 #[derive(IntoParams)]
@@ -32,10 +29,7 @@ struct MetricFilter {
 impl MetricFilter {
     /// Takes the parameters, and records their faults.
     fn take(query: &mut QueryString<'_>) -> Self {
-        let q = query.take("q", |words| {
-            let is_sane = (1..=MAX_SEARCH_CHARS).contains(&words.chars().count()) && !words.contains('\0');
-            is_sane.then(|| words.to_owned()).ok_or(format!("expected 1 to {MAX_SEARCH_CHARS} characters without NUL"))
-        });
+        let q = query.take("q", parse_search);
         let dashboard = query.take("dashboard", |id| DashboardId::parse(id));
         Self { q, dashboard, deleted: query.take("deleted", parse_bool) }
     }
@@ -68,7 +62,7 @@ pub(in crate::routes) async fn list_metrics(
     let among = caller::visible_metrics(&request);
     let state_of = |is_deleted| if is_deleted { ServiceState::Deleted } else { ServiceState::Active };
     let in_state = deleted.map(state_of).unwrap_or_default();
-    let filter = DefinitionFilter { state: in_state, search: q, dashboard_id: dashboard, among };
+    let filter = DefinitionFilter { state: in_state, search: q, dashboard_id: dashboard, among, reads: None };
     let found = state.repository.list_definitions(&filter, page_request.after.as_ref(), page_request.wanted()).await?;
     let key = |definition: &MetricDefinition| definition.metric.metric_id.to_string();
     Ok(HttpResponse::Ok().json(page(page_request.limit(), found, key, DefinitionSummary::from)))
