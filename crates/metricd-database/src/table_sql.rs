@@ -88,20 +88,35 @@ impl TableSql<'_> {
         statements
     }
 
-    /// Gives the table, as it was `before`, its constraints, its index and its comments. `None` for a new table.
+    /// Gives the columns their comments, where they differ from those of the table as it was `before`. `None` for a new
+    /// table.
+    #[must_use]
+    pub fn comment(&self, before: Option<&TableSql<'_>>) -> Vec<String> {
+        let relation = self.relation();
+        let comment = |column: &ColumnSql<'_>| {
+            let stored =
+                before.and_then(|before| before.column(column.name)).and_then(|stored| stored.comment.as_ref());
+            let comment = column.comment.as_deref().map_or_else(|| "NULL".to_owned(), quote_literal);
+            let name = quote_identifier(column.name);
+            (column.comment.as_ref() != stored).then(|| format!("COMMENT ON COLUMN {relation}.{name} IS {comment}"))
+        };
+        self.columns.iter().filter_map(comment).collect()
+    }
+
+    fn column(&self, name: &str) -> Option<&ColumnSql<'_>> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Gives the table, as it was `before`, its constraints and its index. `None` for a new table.
     #[must_use]
     pub fn constrain(&self, before: Option<&TableSql<'_>>) -> Vec<String> {
         let relation = self.relation();
         let mut statements = Vec::new();
         for column in &self.columns {
             let name = quote_identifier(column.name);
-            let stored = before.and_then(|before| before.columns.iter().find(|stored| stored.name == column.name));
+            let stored = before.and_then(|before| before.column(column.name));
             if column.is_required && !stored.is_some_and(|stored| stored.is_required) {
                 statements.push(format!("ALTER TABLE {relation} ALTER COLUMN {name} SET NOT NULL"));
-            }
-            if column.comment.as_ref() != stored.and_then(|stored| stored.comment.as_ref()) {
-                let comment = column.comment.as_deref().map_or_else(|| "NULL".to_owned(), quote_literal);
-                statements.push(format!("COMMENT ON COLUMN {relation}.{name} IS {comment}"));
             }
         }
         if !self.key.is_empty() && before.is_none_or(|before| before.key != self.key) {
@@ -149,11 +164,12 @@ mod tests {
         assert_eq!(table.create(), r#"CREATE TABLE "warehouse"."sales" ("id" text, "order" date)"#);
         let expected = [
             r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" SET NOT NULL"#,
-            r#"COMMENT ON COLUMN "warehouse"."sales"."id" IS 'It''s'"#,
             r#"ALTER TABLE "warehouse"."sales" ADD CONSTRAINT "sales_pkey" PRIMARY KEY ("id")"#,
             r#"CREATE INDEX "sales_time_idx" ON "warehouse"."sales" ("order")"#,
         ];
         assert_eq!(table.constrain(None), expected);
+        assert_eq!(table.comment(None), [r#"COMMENT ON COLUMN "warehouse"."sales"."id" IS 'It''s'"#]);
+        assert_eq!(table.comment(Some(&table)), Vec::<String>::new());
         assert_eq!(table.constrain(Some(&table)), Vec::<String>::new());
         assert_eq!(table.widen(&table), Vec::<String>::new());
     }

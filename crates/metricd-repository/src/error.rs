@@ -21,7 +21,7 @@ pub enum RepositoryError {
     #[error("files have made no table `{0}`")]
     TableNotFound(TableName),
     /// Metrics in service read the table.
-    #[error("the table `{name}` is read by {} metrics", .readers.len())]
+    #[error("the table `{name}` is read by {}", counted(.readers.len()))]
     TableInUse {
         /// The name of the table.
         name: TableName,
@@ -68,4 +68,8 @@ pub enum RepositoryError {
     /// Any other failure of the store.
     #[error("the store failed: {0}")]
     Failed(String),
+}
+
+fn counted(metrics: usize) -> String {
+    if metrics == 1 { "1 metric".to_owned() } else { format!("{metrics} metrics") }
 }

@@ -333,11 +333,13 @@ impl Resolver for PgResolver {
 
 /// The statements that make the table as it will be, without rows and constraints.
 fn make_statements(PendingTable { before, after }: &PendingTable) -> Vec<String> {
-    let after = columns_sql(after);
-    match before {
-        Some(before) => after.widen(&columns_sql(before)),
+    let (after, before) = (columns_sql(after), before.as_ref().map(columns_sql));
+    let make = match &before {
+        Some(before) => after.widen(before),
         None => vec![after.create()],
-    }
+    };
+    // Contracts have the comments of columns.
+    make.into_iter().chain(after.comment(before.as_ref())).collect()
 }
 
 /// The table without what does not affect how SQL is resolved.
@@ -346,7 +348,7 @@ fn columns_sql(table: &Table) -> TableSql<'_> {
         name: column.name.as_str(),
         data_type: column.data_type.name(),
         is_required: false,
-        comment: None,
+        comment: column.comment(),
     });
     TableSql {
         schema: TABLE_SCHEMA,

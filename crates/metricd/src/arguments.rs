@@ -298,7 +298,23 @@ mod tests {
     /// later call as well.
     const OPTIONS_OF_ONE_CALL: [(&str, &[&str]); 6] = [
         ("check", &["format"]),
-        ("ingest", &["strict", "dry-run", "overwrite-edits", "format"]),
+        (
+            "ingest",
+            &[
+                "strict",
+                "dry-run",
+                "overwrite-edits",
+                "format",
+                "table",
+                "encoding",
+                "delimiter",
+                "decimal-comma",
+                "date-format",
+                "null",
+                "no-header",
+                "sheet",
+            ],
+        ),
         ("migrate", &["harden", "undo-hardening", "dry-run", "yes", "format"]),
         ("openapi", &["metric", "dashboard"]),
         ("purge", &["older-than", "yes"]),

@@ -19,7 +19,7 @@ impl From<RepositoryError> for Problem {
             RepositoryError::DashboardNotFound(_) => return Self::new(ProblemCode::DashboardNotFound),
             RepositoryError::TableNotFound(_) => return Self::new(ProblemCode::TableNotFound),
             RepositoryError::TableInUse { .. } | RepositoryError::TableReferenced(_) => {
-                let problem = Self::new(ProblemCode::TableInUse).with_detail(sentence(&error));
+                let problem = Self::new(ProblemCode::TableInUse).with_detail(sentence(&error.to_string()));
                 let RepositoryError::TableInUse { readers, .. } = error else { return problem };
                 return problem.with_extension("metrics", readers.into_iter().map(String::from).collect::<Vec<_>>());
             }
@@ -35,14 +35,6 @@ impl From<RepositoryError> for Problem {
         };
         Self::new(code).caused_by(error)
     }
-}
-
-/// The message of an error as a sentence.
-fn sentence(error: &RepositoryError) -> String {
-    let message = error.to_string();
-    let mut characters = message.chars();
-    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", characters.as_str())
 }
 
 impl From<RunError> for Problem {

@@ -32,7 +32,7 @@ async fn upload(app: &TestApp, query: &str, key: Option<&str>, form: Form) -> Re
 }
 
 fn good() -> Form {
-    form(&[("metrics", "metrics.json", METRICS), ("queries", "queries.csv", QUERIES), ("records", "r.csv", RECORDS)])
+    form(&[("metrics", "metrics.json", METRICS), ("queries", "queries.csv", QUERIES), ("tables", "r.csv", RECORDS)])
 }
 
 #[actix_web::test]
@@ -66,7 +66,7 @@ async fn an_upload_is_validated_and_stored_like_files() -> Result<()> {
     let stored = upload(&app, "?mode=strict", None, good()).await?;
     let report = stored.json()?;
     assert_eq!((stored.status, &report["refusal_count"]), (201, &json!(0)), "{stored:?}");
-    assert_eq!((&report["metrics"]["added"], &report["records"]["added"]), (&json!(1), &json!(1)));
+    assert_eq!((&report["metrics"]["added"], &report["tables"][0]["rows"]["added"]), (&json!(1), &json!(1)));
     let names: Vec<_> = report["files"].as_array().into_iter().flatten().map(|file| &file["file"]).collect();
     assert_eq!(names, ["metrics.json", "queries.csv", "r.csv"]);
     assert_eq!(app.get(stored.header("location")).await?.json()?, report);
@@ -82,7 +82,7 @@ async fn an_upload_is_validated_and_stored_like_files() -> Result<()> {
 async fn refused_content_is_reported_and_in_strict_mode_nothing_is_stored() -> Result<()> {
     let app = TestApp::start().await?;
     let bad =
-        || form(&[("queries", "q.csv", "id,query\nq8,DROP TABLE x\nq9,SELECT 9\n"), ("records", "q9.csv", QUERIES)]);
+        || form(&[("queries", "q.csv", "id,query\nq8,DROP TABLE x\nq9,SELECT 9\n"), ("metrics", "q9.csv", QUERIES)]);
     let refused = upload(&app, "?mode=strict", None, bad()).await?;
     let problem = refused.assert_problem(422, "ingestion-refused", "/ingestions")?;
     let reasons = |report: &Value| {
@@ -103,7 +103,7 @@ async fn refused_content_is_reported_and_in_strict_mode_nothing_is_stored() -> R
 #[actix_web::test]
 async fn an_upload_without_valid_content_is_refused_in_both_modes() -> Result<()> {
     let app = TestApp::start().await?;
-    let bad = || form(&[("queries", "q.csv", "id,query\nq8,DROP TABLE x\n"), ("records", "r.csv", "id,date\n")]);
+    let bad = || form(&[("queries", "q.csv", "id,query\nq8,DROP TABLE x\n"), ("tables", "r.csv", "id,date\n")]);
     for query in ["", "?mode=lenient", "?mode=strict"] {
         let refused = upload(&app, query, None, bad()).await?;
         let problem = refused.assert_problem(422, "ingestion-refused", "/ingestions")?;
@@ -138,9 +138,9 @@ async fn an_upload_keeps_edits_unless_it_is_to_overwrite_them() -> Result<()> {
 #[actix_web::test]
 async fn an_invalid_upload_is_reported_and_stores_nothing() -> Result<()> {
     let app = TestApp::start().await?;
-    let unknown =
-        upload(&app, "", None, form(&[("query", "q.csv", QUERIES), ("records", "r.csv", RECORDS), ("", "x", "")]))
-            .await?;
+    // A part of any name may have a file, but not a text.
+    let parts = form(&[("tables", "r.csv", RECORDS)]).text("query", QUERIES).text("", "x");
+    let unknown = upload(&app, "", None, parts).await?;
     unknown.assert_problem(422, "invalid-body", "/ingestions")?;
     assert_eq!(unknown.fields()?, ["query", ""]);
     let empty = upload(&app, "", None, Form::new()).await?;
@@ -191,18 +191,18 @@ async fn an_invalid_upload_is_reported_and_stores_nothing() -> Result<()> {
 async fn an_empty_file_input_is_skipped() -> Result<()> {
     let app = TestApp::start().await?;
     let dry_run = async |form| upload(&app, "?mode=strict&dry_run=true", None, form).await;
-    let left = dry_run(form(&[("queries", "q.csv", QUERIES), ("records", "", ""), ("metrics", "", "")])).await?;
+    let left = dry_run(form(&[("queries", "q.csv", QUERIES), ("tables", "", ""), ("metrics", "", "")])).await?;
     assert_eq!((left.status, left.json()?["files"].as_array().map(Vec::len)), (200, Some(1)), "{left:?}");
     // A chosen but empty file is another case, and so is a file with content and without a name.
-    for file in [("records", "r.csv", ""), ("records", "", "x")] {
+    for file in [("tables", "r.csv", ""), ("tables", "", "x")] {
         let report = dry_run(form(&[("queries", "q.csv", QUERIES), file])).await?.json()?;
         assert_ne!(report["refusal_count"], 0, "{file:?}: {report}");
     }
     // Swagger UI omits the name as well.
-    let form = form(&[("queries", "q.csv", QUERIES)]).text("records", "").text("metrics", "");
+    let form = form(&[("queries", "q.csv", QUERIES)]).text("tables", "").text("metrics", "");
     let left = dry_run(form).await?;
     assert_eq!((left.status, left.json()?["files"].as_array().map(Vec::len)), (200, Some(1)), "{left:?}");
-    let nothing = dry_run(self::form(&[("records", "", "")])).await?;
+    let nothing = dry_run(self::form(&[("tables", "", "")])).await?;
     nothing.assert_problem(422, "invalid-body", "/ingestions")?;
     assert_eq!(nothing.fields()?, ["parts"]);
     Ok(())
@@ -211,11 +211,11 @@ async fn an_empty_file_input_is_skipped() -> Result<()> {
 #[actix_web::test]
 async fn an_uploads_size_is_limited() -> Result<()> {
     let app = TestApp::builder().state(|state| ApiState { max_upload_bytes: 4_096, ..state }).start()?;
-    let large = upload(&app, "", None, form(&[("records", "r.csv", &"x".repeat(10_000))])).await?;
+    let large = upload(&app, "", None, form(&[("tables", "r.csv", &"x".repeat(10_000))])).await?;
     large.assert_problem(413, "content-too-large", "/ingestions")?;
     // Without a declared size.
     let pieces = (0..100).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 100]));
-    let head = b"--x\r\nContent-Disposition: form-data; name=\"records\"\r\n\r\n".to_vec();
+    let head = b"--x\r\nContent-Disposition: form-data; name=\"tables\"\r\n\r\n".to_vec();
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(std::iter::once(Ok(head)).chain(pieces)));
     let request = app.client.post(app.url("/ingestions"));
     let streamed = app.send(request.header("content-type", "multipart/form-data; boundary=x").body(body)).await?;

@@ -10,6 +10,9 @@ const MAX_COLUMN_BYTES: usize = 63;
 /// The same for a table, less the suffixes of its constraints and indexes.
 const MAX_TABLE_BYTES: usize = 54;
 
+/// The columns that every table of PostgreSQL has.
+const SYSTEM_COLUMNS: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
+
 /// The number of characters of a name that an error shows.
 const SHOWN_CHARS: usize = 80;
 
@@ -27,6 +30,9 @@ pub enum InvalidTableName {
         /// The maximum size, in bytes.
         max_bytes: usize,
     },
+    /// Every table of PostgreSQL has a column of this name already.
+    #[error("`{0}` is the name of a column that every table of PostgreSQL has: choose another name")]
+    System(String),
     /// SQL would have to quote the name.
     #[error(
         "`{name}` is not a name that SQL can write without quotes: expected lower-case letters, digits and `_`, such as `{suggestion}`"
@@ -50,6 +56,9 @@ fn validate(name: &str, max_bytes: usize) -> Result<(), InvalidTableName> {
     let is_allowed = |character: char| {
         character == '_' || character.is_alphanumeric() && character.to_lowercase().eq(std::iter::once(character))
     };
+    if max_bytes == MAX_COLUMN_BYTES && SYSTEM_COLUMNS.contains(&name) {
+        return Err(InvalidTableName::System(name.to_owned()));
+    }
     if name.starts_with(|character: char| character.is_numeric()) || !name.chars().all(is_allowed) {
         let suggestion = folded(name).unwrap_or_else(|| "amount_2".to_owned());
         return Err(InvalidTableName::Unquotable { name: name.chars().take(SHOWN_CHARS).collect(), suggestion });
@@ -158,6 +167,8 @@ mod tests {
             assert_eq!(TableName::parse(name).map(String::from).as_deref(), Ok(name));
         }
         assert_eq!(ColumnName::parse(""), Err(InvalidTableName::Empty));
+        assert_eq!(ColumnName::parse("ctid"), Err(InvalidTableName::System("ctid".to_owned())));
+        assert!(TableName::parse("ctid").is_ok());
         assert_eq!(ColumnName::parse("ä".repeat(32)), Err(InvalidTableName::TooLong { bytes: 64, max_bytes: 63 }));
         assert!(TableName::parse("a".repeat(55)).is_err() && ColumnName::parse("a".repeat(63)).is_ok());
         for name in ["Sales", "2024", "order date", "a-b", "a\"b", "Größe", "ÄB", "a\0"] {

@@ -29,9 +29,6 @@ pub(super) struct NamedColumn {
     pub(super) position: usize,
 }
 
-/// The columns that every table of PostgreSQL has.
-const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
-
 /// Gives each column of a file a name in a table, and returns notices. A column without a name gets one by its position,
 /// unless `is_empty` says that it has no values: it is left out then.
 pub(super) fn name_columns(
@@ -67,12 +64,6 @@ pub(super) fn name_columns(
             ColumnName::from_text(header)
         };
         let name = match name {
-            Ok(name) if SYSTEM_COLUMNS.contains(&name.as_str()) => {
-                let message =
-                    format!("every table of PostgreSQL has a column `{name}` of its own: rename the one of the file");
-                faults.push(finding(header, Reason::ColumnInvalid, message));
-                continue;
-            }
             Ok(name) => name,
             Err(InvalidTableName::Empty) => {
                 let message =

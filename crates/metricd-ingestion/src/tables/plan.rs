@@ -66,7 +66,7 @@ impl PlannedTable {
     /// The table, unless the stored one resolves SQL in the same way.
     pub(crate) fn pending(&self) -> Option<PendingTable> {
         let columns = |table: &Table| -> Vec<_> {
-            table.columns().iter().map(|column| (column.name.clone(), column.data_type)).collect()
+            table.columns().iter().map(|column| (column.name.clone(), column.data_type, column.comment())).collect()
         };
         let is_same = self.before.as_ref().is_some_and(|before| columns(before) == columns(&self.table));
         (!is_same).then(|| PendingTable { before: self.before.clone(), after: self.table.clone() })

@@ -115,7 +115,7 @@ pub(super) fn delete(connection: &mut PgConnection, name: &TableName, actor: &Ac
                 let readers = readers.collect::<Result<_, _>>()?;
                 return Err(DeleteError(RepositoryError::TableInUse { name: name.clone(), readers }));
             }
-            let drop = format!("DROP TABLE {}", table_sql(&table).relation());
+            let drop = format!("DROP TABLE IF EXISTS {}", table_sql(&table).relation());
             connection.batch_execute(&drop).map_err(|error| match &error {
                 // 2BP01, for which Diesel has no kind: the statement itself cannot be wrong.
                 Error::DatabaseError(DatabaseErrorKind::Unknown, info)
@@ -158,8 +158,8 @@ struct Relation {
     name: String,
 }
 
-/// The names in the schema that a table could not have, although no ingestion made them: those of relations and types.
-const OTHER_RELATIONS: &str = "
+/// The names in the schema that a new table could not have: those of relations and types.
+const NAMES: &str = "
     SELECT t.typname::text AS name FROM pg_catalog.pg_type t
     JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
     WHERE n.nspname = $1
@@ -168,12 +168,16 @@ const OTHER_RELATIONS: &str = "
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1";
 
-/// All tables that ingestions made, and the names of the other relations.
+/// All tables that ingestions made, and the names of the other relations. A table that was dropped by other means is not
+/// among them, so that its file makes it again.
 pub(super) fn existing(
     connection: &mut PgConnection,
 ) -> Result<(BTreeMap<TableName, ExistingTable>, BTreeSet<String>), RepositoryError> {
+    let relations: Vec<Relation> =
+        sql_query(NAMES).bind::<Text, _>(TABLE_SCHEMA).load(connection).map_err(failed)?;
+    let names: BTreeSet<_> = relations.into_iter().map(|relation| relation.name).collect();
     let mut existing = BTreeMap::new();
-    for stored in list(connection)? {
+    for stored in list(connection)?.into_iter().filter(|stored| names.contains(stored.table.name().as_str())) {
         existing.insert(stored.table.name().clone(), ExistingTable::new(stored.table));
     }
     let loads: Vec<(String, Vec<u8>, i64)> = table_loads::table
@@ -188,10 +192,8 @@ pub(super) fn existing(
             table.loads.push(LoadedContent { digest, row_count: row_count.try_into().map_err(corrupt)? });
         }
     }
-    let relations: Vec<Relation> =
-        sql_query(OTHER_RELATIONS).bind::<Text, _>(TABLE_SCHEMA).load(connection).map_err(failed)?;
     let is_other = |name: &String| !existing.keys().any(|known| known.as_str() == name);
-    let others = relations.into_iter().map(|relation| relation.name).filter(is_other).collect();
+    let others = names.into_iter().filter(is_other).collect();
     Ok((existing, others))
 }
 

@@ -294,3 +294,49 @@ async fn what_somebody_else_is_about_to_store_is_validated_again() -> Result<()>
     assert_eq!((changes.queries.added, changes.queries.changed), (0, 1));
     Ok(())
 }
+
+/// A table that was dropped by hand is made again, and can be deleted.
+#[tokio::test]
+async fn a_table_that_was_dropped_by_hand_is_made_again() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
+    let client = database.connect().await?;
+    let ingest = async || {
+        let (mut brought, observed) = TestIngestion::committing(Definitions::default());
+        brought.set_tables(vec![equal_rows(3)]);
+        repository.ingest(Box::new(brought)).await?;
+        Ok::<_, anyhow::Error>(observed.recv()?)
+    };
+    ingest().await?;
+    client.batch_execute("DROP TABLE warehouse.equal_rows").await?;
+    let (existing, changes) = ingest().await?;
+    assert!(existing.tables.is_empty(), "{existing:?}");
+    let [changes] = changes.tables.values().collect::<Vec<_>>()[..] else { panic!("{changes:?}") };
+    assert_eq!((changes.is_new, changes.rows.added), (true, 3));
+    client.batch_execute("DROP TABLE warehouse.equal_rows").await?;
+    let actor = Actor::by(ChangeSource::Http);
+    repository.delete_table(equal_rows(1).table.name(), actor).await?;
+    assert_eq!(repository.list_tables().await?, []);
+    Ok(())
+}
+
+/// The table of records of an earlier release becomes one of those that files make, with its rows.
+#[tokio::test]
+async fn records_of_an_earlier_release_are_kept_as_a_table() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let adopt = include_str!("../../../../migrations/2026-11-30-000015_make_records_a_table/up.sql");
+    let records = include_str!("../../../../migrations/2026-11-30-000015_make_records_a_table/down.sql");
+    client.batch_execute(&format!("DROP TABLE warehouse.metrics; {records}; {adopt}")).await?;
+    let exists = "SELECT to_regclass('warehouse.metrics') IS NOT NULL";
+    assert!(!client.query_one(exists, &[]).await?.get::<_, bool>(0), "without rows it is removed");
+    let row = "INSERT INTO warehouse.metrics (id, date, obsolescence) VALUES ('q1', '2025-06-01', 12.50)";
+    client.batch_execute(&format!("{records}; {row}; {adopt}")).await?;
+    let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
+    let tables = repository.list_tables().await?;
+    let [stored] = tables.as_slice() else { panic!("{tables:?}") };
+    assert_eq!((stored.table.name().as_str(), stored.table.columns().len()), ("metrics", 7));
+    let kept = client.query_one("SELECT obsolescence::text FROM warehouse.metrics", &[]).await?.get::<_, String>(0);
+    assert_eq!(kept, "12.50");
+    Ok(())
+}

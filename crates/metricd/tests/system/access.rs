@@ -155,7 +155,7 @@ async fn a_token_is_issued_by_a_command_and_neither_it_nor_the_secret_is_logged(
 
     let mut command = with_secret(&data_dir);
     command.env("METRICD_NO_SAMPLE", "true").env("METRICD_LOG", "trace");
-    let server = Server::start(command.env("METRICD_TENANT_CLAIM", "tenant").env("METRICD_SHARED_TABLES", "metrics"))?;
+    let server = Server::start(command.env("METRICD_TENANT_CLAIM", "tenant"))?;
     let owner = connect_as_owner(&data_dir).await?;
     let tenant_key = "SELECT encode(key, 'hex') FROM catalog.tenant_key";
     let tenant_key: String = owner.query_one(tenant_key, &[]).await?.get(0);

@@ -86,13 +86,13 @@ fn a_command_that_reads_creates_no_database() -> Result<()> {
 
     // A dry run needs a PostgreSQL to validate with. The temporary one leaves nothing behind.
     let (files, temporary) =
-        (definitions(folder.path(), "SELECT count(*) AS n FROM metrics")?, folder.path().join("tmp"));
+        (definitions(folder.path(), "SELECT count(*) AS n FROM generate_series(1, 3)")?, folder.path().join("tmp"));
     fs::create_dir(&temporary)?;
     let validate =
         |path: &Path| run(metricd(&data_dir).env("TMPDIR", &temporary).args(["ingest", "--dry-run"]).arg(path));
     let (code, report, error) = validate(&files)?;
     assert!(code == 0 && report.contains("dry run: nothing is stored; nothing was refused"), "{report}{error}");
-    let wrong = write(folder.path(), "wrong.csv", "id,query\nq1,SELECT nosuch FROM metrics\n")?;
+    let wrong = write(folder.path(), "wrong.csv", "id,query\nq1,SELECT nosuch FROM generate_series(1, 3)\n")?;
     let (code, report, _) = validate(&wrong)?;
     assert!(code == 2 && report.contains("nosuch"), "{report}");
     assert!(!data_dir.exists());

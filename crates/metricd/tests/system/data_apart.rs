@@ -107,7 +107,7 @@ async fn metrics_read_a_standby_of_the_catalogs_server() -> Result<()> {
         )
         .await?;
     standby.catch_up(&cluster).await?;
-    let mut of_tenants = command(&["--tenant-claim", "shop", "--shared-table", "metrics"])?;
+    let mut of_tenants = command(&["--tenant-claim", "shop"])?;
     of_tenants.env_remove("METRICD_INSECURE_ALLOW_ANONYMOUS").env("METRICD_JWT_SECRET", SECRET);
     let server = Server::start(&mut of_tenants)?;
     for shop in ["1", "2"] {
@@ -241,10 +241,7 @@ async fn metrics_read_another_database_than_the_catalogs() -> Result<()> {
     )?;
     let files = files.to_str().context("UTF-8")?;
     let (code, report, error) = run(&mut command(&["ingest", files])?)?;
-    assert!(
-        code == 0 && report.contains("records-not-stored") && report.contains("1 read: 1 added"),
-        "{report}{error}"
-    );
+    assert!(code == 0 && report.contains("tables-not-stored") && report.contains("1 read: 1 added"), "{report}{error}");
     let (code, report, error) = run(&mut command(&["check"])?)?;
     assert!(code == 0 && report.contains("nothing has drifted"), "{report}{error}");
     let mut of_tenants = command(&["serve", "--tenant-claim", "tenant"])?;

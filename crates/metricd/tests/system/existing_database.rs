@@ -79,11 +79,11 @@ async fn metrics_read_the_existing_tables_of_the_data_schemas() -> Result<()> {
     let records = write(folder.path(), "records.json", r#"[{"id": "q1", "date": "2025-06-01"}]"#)?;
     let records = records.to_str().context("UTF-8")?;
     let (_, printed, error) = run(&mut command(&["ingest", records])?)?;
-    assert!(error.contains("no metric can read the records of these files"), "{printed}{error}");
+    assert!(error.contains("no metric can read the tables of these files"), "{printed}{error}");
     client.batch_execute("CREATE TABLE later (id integer); REVOKE SELECT ON later FROM reader").await?;
     for arguments in [&["check"] as &[_], &["migrate"]] {
         let (code, printed, error) = run(&mut command(arguments)?)?;
-        for notice in ["may not read `later`", "no metric can read the records of files"] {
+        for notice in ["may not read `later`", "no metric can read the tables that files have made"] {
             assert!(code == 0 && error.matches(notice).count() == 1, "{notice}: {printed}{error}");
         }
     }

@@ -111,7 +111,7 @@ fn an_impossible_call_is_reported_and_starts_no_database() -> Result<()> {
     assert!(error.ends_with("none.csv`: no such file or directory\n"), "{error}");
     let (code, _, error) = run(metricd(&data_dir).arg("ingest").arg(folder.path()))?;
     assert_eq!(code, 1);
-    assert!(error.contains("has no file that ends in .json, .csv,"), "{error}");
+    assert!(error.contains("has no file to read: none ends in .json, .csv,"), "{error}");
     let (code, _, error) = run(metricd(&data_dir).arg("ingest"))?;
     assert_eq!(code, 2, "{error}");
     assert!(error.contains("PATH"), "{error}");
@@ -131,8 +131,8 @@ fn a_killed_ingestion_leaves_the_old_state_or_the_new_one() -> Result<()> {
     write(&files, "records.csv", &records)?;
     let counts = |report: &str| -> Result<(u64, u64)> {
         let report: serde_json::Value = serde_json::from_str(report)?;
-        let added = |kind: &str| report[kind]["added"].as_u64().context("a count");
-        Ok((added("queries")?, added("records")?))
+        let added = |counts: &serde_json::Value| counts["added"].as_u64().context("a count");
+        Ok((added(&report["queries"])?, added(&report["tables"][0]["rows"])?))
     };
     let dry_run = |data_dir| run(metricd(data_dir).args(["ingest", "--dry-run", "--format=json"]).arg(&files));
     assert_eq!(counts(&dry_run(&data_dir)?.1)?, (1, 20_000), "nothing is stored yet");
@@ -193,7 +193,7 @@ async fn an_ingestion_is_not_retried_if_the_database_cannot_validate_its_sql() -
     let files = definitions(folder.path(), "SELECT count(*) AS n FROM metrics")?;
     let _server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
     let owner = connect_as_owner(&data_dir).await?;
-    owner.batch_execute("BEGIN; LOCK TABLE warehouse.metrics").await?;
+    owner.batch_execute("CREATE TABLE warehouse.metrics (id text); BEGIN; LOCK TABLE warehouse.metrics").await?;
     let (code, report, error) = run(metricd(&data_dir).arg("ingest").arg(&files))?;
     assert_eq!((code, report.as_str()), (1, ""));
     let expected = "the database was not available for validation, and nothing was stored";

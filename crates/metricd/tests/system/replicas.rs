@@ -192,7 +192,7 @@ async fn changes_follow_a_fail_over_that_leaves_the_old_primary_running() -> Res
     let pair = Pair::start("any").await?;
     let server = Server::start(&mut pair.command(&["--max-replica-lag", "5"])?)?;
     let create = async |id: &str| {
-        let metric = json!({"id": id, "title": id, "sql": "SELECT count(*) AS n FROM metrics"});
+        let metric = json!({"id": id, "title": id, "sql": "SELECT count(*) AS n FROM generate_series(1, 3)"});
         let response = reqwest::Client::new().post(format!("{}/metrics", server.address)).json(&metric).send().await?;
         let position = response.headers().get("metricd-lsn").and_then(|position| position.to_str().ok());
         Ok::<_, anyhow::Error>((response.status().as_u16(), position.unwrap_or_default().to_owned()))

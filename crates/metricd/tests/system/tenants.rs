@@ -62,7 +62,8 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
             "INSERT INTO warehouse.orders
              SELECT tenant, DATE '2025-01-01' + n % 365, n FROM unnest(ARRAY['acme', 'o''neil']) AS tenant, generate_series(1, {ORDERS}) AS n;
              ANALYZE warehouse.orders;
-             CREATE TABLE warehouse.notes AS SELECT 'acme' AS tenant"
+             CREATE TABLE warehouse.notes AS SELECT 'acme' AS tenant;
+             CREATE TABLE warehouse.metrics (id text)"
         ))
         .await?;
     let files = [write(folder.path(), "queries.csv", QUERIES)?, write(folder.path(), "metrics.json", METRICS)?];

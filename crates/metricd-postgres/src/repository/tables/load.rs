@@ -40,7 +40,7 @@ pub(super) fn load(
         Some(before) => sql.widen(before),
         None => vec![sql.create()],
     };
-    for statement in definition {
+    for statement in definition.into_iter().chain(sql.comment(before.as_ref())) {
         connection.batch_execute(&statement).map_err(failed)?;
     }
     let constraints = sql.constrain(before.as_ref());
