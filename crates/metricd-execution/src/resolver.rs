@@ -167,7 +167,7 @@ pub trait Resolver: Debug + Send + Sync {
     /// [`ResolveError`] if PostgreSQL refuses the statement, does not respond, or is unavailable.
     async fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError>;
 
-    /// A resolver for a database that has these tables as they will be. It makes them for each statement, and leaves
-    /// nothing of them in the database. Meanwhile, a table that is stored cannot be read.
+    /// A resolver for a database that has these tables as they will be. It leaves nothing of them in the database. Until
+    /// it is dropped, stored tables among them cannot be read, and nobody else can make the new ones.
     fn with_tables(self: Arc<Self>, tables: Vec<PendingTable>) -> Arc<dyn Resolver>;
 }

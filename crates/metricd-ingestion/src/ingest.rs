@@ -282,7 +282,9 @@ impl Ingestion for FileIngestion {
             self.progress.as_ref(),
             &mut self.findings,
         );
-        self.validated_definitions = validated.await.map_err(|message| {
+        let validated = validated.await;
+        self.validations.release_tables();
+        self.validated_definitions = validated.map_err(|message| {
             let message = format!("the database was not available for validation, and nothing was stored: {message}");
             RepositoryError::Unavailable(message)
         })?;

@@ -44,6 +44,9 @@ const TYPE_NAMES_SQL: &str = "
         FROM pg_catalog.unnest(pg_catalog.string_to_array($1::text, ',')::oid[]) WITH ORDINALITY AS t (oid, number) ORDER BY t.number
     )";
 
+const SAVEPOINT: &str = "SAVEPOINT statement";
+const ROLLBACK_TO_SAVEPOINT: &str = "ROLLBACK TO SAVEPOINT statement; RELEASE SAVEPOINT statement";
+
 const BACKEND_PID_SQL: &str = "SELECT pg_catalog.pg_backend_pid()";
 const DATA_SCHEMAS_SQL: &str = include_str!("resolver/data_schemas.sql");
 const RESOLVED_QUERY_SQL: &str = include_str!("resolver/resolved_query.sql");
@@ -68,8 +71,11 @@ pub struct PgResolver {
     role: Role,
     /// The sessions of the owner are with the primary of this timeline.
     timeline: LatestTimeline,
-    /// The statements that make the tables which are not stored yet, for the transaction of each statement.
+    /// The statements that make the tables which are not stored yet. They are made once, in a transaction that stays open
+    /// until the resolver is dropped: a statement and its rewrite for a period are compared by the oids of tables.
     pending_tables: Vec<String>,
+    /// Held while a statement is resolved with pending tables, which only one transaction can make.
+    turn: tokio::sync::Mutex<()>,
     /// The idle connections: at most as many as were ever in use at once.
     idle: Mutex<Vec<ResolverSession>>,
 }
@@ -89,6 +95,8 @@ struct ResolverSession {
     client: ResolverClient,
     resolved_query: Option<Statement>,
     trees: Trees,
+    /// Whether the transaction with the pending tables is open.
+    has_tables: bool,
 }
 
 /// Where a session has the trees of statements from.
@@ -110,7 +118,15 @@ impl PgResolver {
     #[must_use]
     pub fn new(owner: &DatabaseUrl, schemas: &DataSchemas) -> Self {
         let (url, schemas, timeline) = (owner.clone(), schemas.clone(), LatestTimeline::default());
-        Self { url, schemas, role: Role::Owner, timeline, pending_tables: Vec::new(), idle: Mutex::default() }
+        Self {
+            url,
+            schemas,
+            role: Role::Owner,
+            timeline,
+            pending_tables: Vec::new(),
+            turn: tokio::sync::Mutex::default(),
+            idle: Mutex::default(),
+        }
     }
 
     /// A resolver as the reader role, for a database in which metricd has no other role, or which is a standby. Its URL
@@ -138,6 +154,7 @@ impl PgResolver {
     where
         F: Future<Output = (ResolverSession, Result<T, ResolveError>)>,
     {
+        let _turn = if self.pending_tables.is_empty() { None } else { Some(self.turn.lock().await) };
         // The server may have closed the connection since its last use: try once more on a new one.
         for is_retry in [false, true] {
             let kept = if is_retry { None } else { self.idle().pop() };
@@ -149,9 +166,7 @@ impl PgResolver {
                 Ok(()) => operation(session).await,
                 Err(error) => (session, Err(error)),
             };
-            // Prepared statements outlive a transaction that is rolled back: those of the session and of the client
-            // stay.
-            match session.client.batch_execute("ROLLBACK").await {
+            match session.end().await {
                 Ok(()) => {
                     self.idle().push(session);
                     return answer;
@@ -181,10 +196,14 @@ impl ResolverSession {
                 (ResolverClient::open(url, &options, timeline).await.map_err(unavailable)?, Trees::Printed)
             }
         };
-        Ok(Self { client, resolved_query: None, trees })
+        Ok(Self { client, resolved_query: None, trees, has_tables: false })
     }
 
+    /// Begins the transaction of a statement, or its part of the transaction with the pending tables.
     async fn begin(&mut self, schemas: &DataSchemas, pending_tables: &[String]) -> Result<(), ResolveError> {
+        if self.has_tables {
+            return self.client.batch_execute(SAVEPOINT).await.map_err(refused);
+        }
         let limits =
             format!("SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
         let search_path = schemas.search_path();
@@ -194,11 +213,18 @@ impl ResolverSession {
             return Ok(());
         }
         // A statement of metricd itself: whatever it fails of, the SQL is not at fault.
-        let make = pending_tables.join("; ");
-        self.client.batch_execute(&make).await.map_err(|error| match refused(error) {
+        let make = format!("{}; {SAVEPOINT}", pending_tables.join("; "));
+        let outcome = self.client.batch_execute(&make).await.map_err(|error| match refused(error) {
             ResolveError::Refused { message, .. } => unavailable(message),
             error => error,
-        })
+        });
+        self.has_tables = outcome.is_ok();
+        outcome
+    }
+
+    /// Rolls back what the statement did. Prepared statements stay.
+    async fn end(&mut self) -> Result<(), CallError> {
+        self.client.batch_execute(if self.has_tables { ROLLBACK_TO_SAVEPOINT } else { "ROLLBACK" }).await
     }
 
     /// The columns of the statement, and the types of its parameters.
@@ -323,11 +349,12 @@ impl Resolver for PgResolver {
         self.in_transaction(operation).await
     }
 
-    /// Two statements at once wait for each other, as both make the same tables.
+    /// Its statements run one after another.
     fn with_tables(self: Arc<Self>, tables: Vec<PendingTable>) -> Arc<dyn Resolver> {
         let pending_tables = tables.iter().flat_map(make_statements).collect();
         let (url, schemas, timeline) = (self.url.clone(), self.schemas.clone(), self.timeline.clone());
-        Arc::new(Self { url, schemas, role: self.role, timeline, pending_tables, idle: Mutex::default() })
+        let turn = tokio::sync::Mutex::default();
+        Arc::new(Self { url, schemas, role: self.role, timeline, pending_tables, turn, idle: Mutex::default() })
     }
 }
 

@@ -36,9 +36,14 @@ impl ValidationCache {
     pub(crate) fn set_tables(&mut self, tables: Vec<PendingTable>) {
         if self.tables != tables {
             self.by_sql.clear();
-            self.with_tables = (!tables.is_empty()).then(|| self.validator.with_tables(tables.clone()));
             self.tables = tables;
         }
+        self.with_tables = (!self.tables.is_empty()).then(|| self.validator.with_tables(self.tables.clone()));
+    }
+
+    /// Ends the validation: the tables that are not stored yet can be made.
+    pub(crate) fn release_tables(&mut self) {
+        self.with_tables = None;
     }
 
     /// Validates the SQL with the declarations of the metric. Without a metric, it has no declarations.

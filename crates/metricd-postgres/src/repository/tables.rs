@@ -173,8 +173,7 @@ const NAMES: &str = "
 pub(super) fn existing(
     connection: &mut PgConnection,
 ) -> Result<(BTreeMap<TableName, ExistingTable>, BTreeSet<String>), RepositoryError> {
-    let relations: Vec<Relation> =
-        sql_query(NAMES).bind::<Text, _>(TABLE_SCHEMA).load(connection).map_err(failed)?;
+    let relations: Vec<Relation> = sql_query(NAMES).bind::<Text, _>(TABLE_SCHEMA).load(connection).map_err(failed)?;
     let names: BTreeSet<_> = relations.into_iter().map(|relation| relation.name).collect();
     let mut existing = BTreeMap::new();
     for stored in list(connection)?.into_iter().filter(|stored| names.contains(stored.table.name().as_str())) {

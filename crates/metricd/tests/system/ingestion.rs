@@ -193,7 +193,8 @@ async fn an_ingestion_is_not_retried_if_the_database_cannot_validate_its_sql() -
     let files = definitions(folder.path(), "SELECT count(*) AS n FROM metrics")?;
     let _server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
     let owner = connect_as_owner(&data_dir).await?;
-    owner.batch_execute("CREATE TABLE warehouse.metrics (id text); BEGIN; LOCK TABLE warehouse.metrics").await?;
+    owner.batch_execute("CREATE TABLE warehouse.metrics (id text)").await?;
+    owner.batch_execute("BEGIN; LOCK TABLE warehouse.metrics").await?;
     let (code, report, error) = run(metricd(&data_dir).arg("ingest").arg(&files))?;
     assert_eq!((code, report.as_str()), (1, ""));
     let expected = "the database was not available for validation, and nothing was stored";
