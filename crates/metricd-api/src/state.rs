@@ -13,7 +13,7 @@ use metricd_domain::{Contract, Tenant, TimeZone};
 use metricd_execution::{
     FileWriters, MetricRunner, Replicas, Resolver, RunLimits, SqlValidationError, SqlValidator, TimeZones,
 };
-use metricd_ingestion::FileFormat;
+use metricd_ingestion::TableFormat;
 use metricd_repository::MetricRepository;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
@@ -86,7 +86,7 @@ pub struct ApiState {
     /// The time zones that the database knows. Read for the first request that names one, and kept.
     pub time_zones: Arc<OnceCell<TimeZones>>,
     /// The formats of files of rows besides text, such as Parquet.
-    pub binary_formats: Vec<Arc<dyn FileFormat>>,
+    pub binary_formats: Vec<Arc<dyn TableFormat>>,
     /// Whether tables of files are stored. Not if the data is in another database than the catalog.
     pub stores_tables: bool,
     /// Where the data is and what follows from that, for `GET /health/ready`; `None` if it is in the catalog's database.

@@ -1,6 +1,6 @@
 //! The file formats that need large libraries, as adapters of ports.
 //!
-//! [`read_formats`] reads Parquet, Arrow IPC and XLSX, for the port [`FileFormat`](metricd_ingestion::FileFormat).
+//! [`read_formats`] reads Parquet, Arrow IPC and XLSX, for the port [`TableFormat`](metricd_ingestion::TableFormat).
 //! [`ResultFiles`] writes results in these formats, for the port [`FileWriters`](metricd_execution::FileWriters).
 
 mod read;

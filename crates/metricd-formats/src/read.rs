@@ -59,10 +59,10 @@ mod xlsx;
 
 use std::sync::Arc;
 
-use metricd_ingestion::FileFormat;
+use metricd_ingestion::TableFormat;
 
 /// The formats, in the order in which they are tried.
 #[must_use]
-pub fn read_formats() -> Vec<Arc<dyn FileFormat>> {
+pub fn read_formats() -> Vec<Arc<dyn TableFormat>> {
     vec![Arc::new(parquet::Parquet), Arc::new(arrow::Arrow), Arc::new(xlsx::Xlsx)]
 }

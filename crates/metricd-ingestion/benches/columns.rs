@@ -8,7 +8,7 @@
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use metricd_domain::{ColumnName, ColumnType, TableColumn, TextFormat};
-use metricd_ingestion::{CellKind, RowWriter, SourceColumn, SourceRow, TypeChooser};
+use metricd_ingestion::{CellKind, SourceColumn, SourceRow, TypeChooser, TypedRowWriter};
 
 /// The number of rows.
 const ROWS: usize = 4_000;
@@ -78,7 +78,7 @@ fn write(bencher: Bencher<'_, '_>, data_type: ColumnType) {
         |index: usize| TableColumn::new(ColumnName::parse(format!("c{index}")).expect("the name is valid"), data_type);
     let columns: Vec<_> = (0..COLUMNS).map(column).collect();
     let positions: Vec<_> = (0..COLUMNS).map(Some).collect();
-    let mut writer = RowWriter::new(&columns, &positions, &TextFormat::default()).expect("the format is valid");
+    let mut writer = TypedRowWriter::new(&columns, &positions, &TextFormat::default()).expect("the format is valid");
     let (mut output, mut faults) = (Vec::new(), Vec::new());
     bencher.counter(ItemsCount::new(ROWS * COLUMNS)).bench_local(|| {
         output.clear();

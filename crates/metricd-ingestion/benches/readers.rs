@@ -8,7 +8,7 @@ use std::io::Cursor;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use metricd_ingestion::{CsvFormat, FileFormat, JsonFormat, Next, ReadOptions, SourceRow, decompress};
+use metricd_ingestion::{CsvFormat, JsonFormat, Next, ReadOptions, SourceRow, TableFormat, decompress};
 
 /// The number of rows.
 const ROWS: usize = 20_000;
@@ -47,7 +47,7 @@ fn ndjson() -> Vec<u8> {
 }
 
 /// Reads every row of a file.
-fn read(bencher: Bencher<'_, '_>, format: &dyn FileFormat, file: &[u8], size: usize) {
+fn read(bencher: Bencher<'_, '_>, format: &dyn TableFormat, file: &[u8], size: usize) {
     let mut row = SourceRow::default();
     bencher.counter(BytesCount::new(size)).bench_local(|| {
         let file = decompress(Box::new(Cursor::new(black_box(file).to_owned()))).expect("the file can be read");

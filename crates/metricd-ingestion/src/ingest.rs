@@ -21,7 +21,7 @@ use crate::kind::{Kind, Unrecognised, detect_kind};
 use crate::readers::text_formats;
 use crate::tables::{PlannedTable, RowReader, TableFile, TablePlanner, refuse_emptied, report_tables};
 use crate::validate::{FileDefinitions, ValidatedDefinitions, ValidationCache, parse_definitions, parse_queries};
-use crate::{FileFormat, Input, InputError, Inputs, Progress, ReadError, ReadOptions, Reason};
+use crate::{Input, InputError, Inputs, Progress, ReadError, ReadOptions, Reason, TableFormat};
 
 /// The maximum size of a file of definitions or queries, in bytes. Such files are held in memory.
 const MAX_DEFINITIONS_BYTES: u64 = 256 << 20;
@@ -45,7 +45,7 @@ pub struct IngestOptions {
     /// The table of all files of rows. `None` to choose it by the name of each file.
     pub table: Option<TableName>,
     /// The formats of rows besides text, such as Parquet.
-    pub binary_formats: Vec<Arc<dyn FileFormat>>,
+    pub binary_formats: Vec<Arc<dyn TableFormat>>,
     /// The id of the ingestion.
     pub ingestion_id: IngestionId,
     /// Who makes the changes. `None` if only the id of the ingestion is known.
@@ -77,7 +77,7 @@ impl Default for IngestOptions {
 
 impl IngestOptions {
     /// All formats of rows. Those of text come last, because they detect any text.
-    fn formats(&self) -> Vec<Arc<dyn FileFormat>> {
+    fn formats(&self) -> Vec<Arc<dyn TableFormat>> {
         self.binary_formats.iter().cloned().chain(text_formats()).collect()
     }
 }

@@ -9,7 +9,7 @@ use crate::buffer::strip_byte_order_mark;
 use crate::csv::{CsvRecord, CsvRecords, Header};
 use crate::json::Json;
 use crate::json_records::{JsonRecord, JsonRecords};
-use crate::source::FileFormat;
+use crate::source::TableFormat;
 
 /// The columns of a file of queries.
 pub(crate) const QUERY_COLUMNS: [&str; 2] = ["id", "query"];
@@ -34,7 +34,7 @@ impl Unrecognised {
 pub(crate) enum Kind {
     Definitions,
     Queries,
-    Table(Arc<dyn FileFormat>),
+    Table(Arc<dyn TableFormat>),
 }
 
 impl Kind {
@@ -52,7 +52,7 @@ impl Kind {
 pub(crate) fn detect_kind(
     beginning: &[u8],
     extension: Option<&str>,
-    formats: &[Arc<dyn FileFormat>],
+    formats: &[Arc<dyn TableFormat>],
 ) -> Result<Kind, Unrecognised> {
     let text = strip_byte_order_mark(beginning);
     let is_rows = match text.trim_ascii_start().first() {

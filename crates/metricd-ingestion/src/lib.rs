@@ -71,7 +71,7 @@ mod tables;
 mod validate;
 
 pub use check::{CheckError, CheckReport, Drift, check_definitions};
-pub use columns::{ColumnChoice, InvalidDateFormat, Padded, RowWriter, TypeChooser};
+pub use columns::{ColumnChoice, InvalidDateFormat, Padded, TypeChooser, TypedRowWriter};
 pub use ingest::{IngestError, IngestOptions, ingest};
 pub use input::{Input, InputError, Inputs};
 pub use progress::Progress;
@@ -79,5 +79,5 @@ pub use readers::{CopyFormat, CsvFormat, JsonFormat, decompress};
 pub use reason::Reason;
 pub use render::render;
 pub use source::{
-    CellKind, FileFormat, Next, ReadError, ReadOptions, ReadSeek, RowFault, SourceColumn, SourceRow, TableReader,
+    CellKind, Next, ReadError, ReadOptions, ReadSeek, RowFault, SourceColumn, SourceRow, TableFormat, TableReader,
 };

@@ -20,10 +20,10 @@ use std::sync::Arc;
 
 use metricd_domain::MAX_TABLE_COLUMNS;
 
-use crate::{FileFormat, ReadError, Reason, RowFault, SourceColumn};
+use crate::{ReadError, Reason, RowFault, SourceColumn, TableFormat};
 
 /// The formats of text. The last one detects any text.
-pub(crate) fn text_formats() -> [Arc<dyn FileFormat>; 3] {
+pub(crate) fn text_formats() -> [Arc<dyn TableFormat>; 3] {
     [Arc::new(CopyFormat), Arc::new(JsonFormat), Arc::new(CsvFormat)]
 }
 

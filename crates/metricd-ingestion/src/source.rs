@@ -1,4 +1,4 @@
-//! The port through which tables of any file format are read: [`FileFormat`] opens a file, [`TableReader`] reads its
+//! The port through which tables of any file format are read: [`TableFormat`] opens a file, [`TableReader`] reads its
 //! rows. Adapters implement both.
 //!
 //! Values travel as text, as PostgreSQL writes them: `true`, `12.50`, `2025-06-01`, `2025-06-01 12:00:00.000001`,
@@ -15,7 +15,7 @@ pub trait ReadSeek: Read + Seek + Send {}
 impl<F: Read + Seek + Send> ReadSeek for F {}
 
 /// A file format.
-pub trait FileFormat: Debug + Send + Sync {
+pub trait TableFormat: Debug + Send + Sync {
     /// The name for people, such as `Parquet`.
     fn name(&self) -> &'static str;
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, FieldRef, Schema};
-use metricd_ingestion::{FileFormat, ReadError, ReadOptions, ReadSeek, TableReader};
+use metricd_ingestion::{ReadError, ReadOptions, ReadSeek, TableFormat, TableReader};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -35,7 +35,7 @@ const BATCH_VALUES: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Parquet;
 
-impl FileFormat for Parquet {
+impl TableFormat for Parquet {
     fn name(&self) -> &'static str {
         "Parquet"
     }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use metricd_domain::MAX_TABLE_COLUMNS;
 use metricd_ingestion::{
-    CellKind, FileFormat, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow,
+    CellKind, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat,
     TableReader,
 };
 
@@ -30,7 +30,7 @@ use super::values::MAX_ROW_BYTES;
 #[derive(Debug)]
 pub(super) struct Xlsx;
 
-impl FileFormat for Xlsx {
+impl TableFormat for Xlsx {
     fn name(&self) -> &'static str {
         "XLSX"
     }

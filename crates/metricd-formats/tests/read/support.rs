@@ -6,7 +6,7 @@ use std::sync::Arc;
 use metricd_domain::ColumnType;
 use metricd_formats::read_formats;
 use metricd_ingestion::{
-    CellKind, FileFormat, Next, ReadError, ReadOptions, Reason, RowFault, SourceColumn, SourceRow,
+    CellKind, Next, ReadError, ReadOptions, Reason, RowFault, SourceColumn, SourceRow, TableFormat,
 };
 
 /// The rows of a file.
@@ -56,7 +56,7 @@ impl Read {
     }
 }
 
-fn format_of(bytes: &[u8]) -> Option<Arc<dyn FileFormat>> {
+fn format_of(bytes: &[u8]) -> Option<Arc<dyn TableFormat>> {
     read_formats().into_iter().find(|format| format.detect(&bytes[..bytes.len().min(64)]))
 }
 

@@ -4,7 +4,7 @@ mod properties;
 
 use metricd_domain::{ColumnName, ColumnType, TableColumn, TextFormat};
 
-use super::{ColumnChoice, RowWriter, TypeChooser};
+use super::{ColumnChoice, TypeChooser, TypedRowWriter};
 use crate::CellKind::{self, Boolean, Json, Null, Number, String as Text, Typed, Untyped};
 use crate::{Reason, RowFault, SourceColumn, SourceRow};
 
@@ -43,7 +43,7 @@ fn untyped<'a>(values: &[&'a str]) -> Vec<(CellKind, &'a str)> {
 
 /// Writes a row of one value.
 fn write_cell(column: &TableColumn, format: &TextFormat, cell: (CellKind, &str)) -> Result<String, RowFault> {
-    let mut writer = RowWriter::new(std::slice::from_ref(column), &[Some(0)], format).unwrap();
+    let mut writer = TypedRowWriter::new(std::slice::from_ref(column), &[Some(0)], format).unwrap();
     let (mut output, mut faults) = (Vec::new(), Vec::new());
     let is_written = writer.write(2, &row(&[cell]), &mut output, &mut faults);
     assert_eq!(is_written, faults.is_empty());
@@ -402,7 +402,7 @@ fn all_faults_of_a_row_are_reported_and_nothing_is_written() {
         TableColumn::new(name("later"), ColumnType::Text),
     ];
     columns[0].required = true;
-    let mut writer = RowWriter::new(&columns, &[Some(2), Some(0), Some(1)], &TextFormat::default()).unwrap();
+    let mut writer = TypedRowWriter::new(&columns, &[Some(2), Some(0), Some(1)], &TextFormat::default()).unwrap();
     let (mut output, mut faults) = (b"before\n".to_vec(), Vec::new());
     assert!(!writer.write(7, &row(&[(Untyped, "x"), (Untyped, "n"), (Untyped, " ")]), &mut output, &mut faults));
     assert_eq!(output, b"before\n");

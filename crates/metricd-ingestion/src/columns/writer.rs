@@ -13,7 +13,7 @@ const MAX_VALUE_CHARS: usize = 400;
 /// Checks rows against the columns of a table, and writes them for `COPY … FROM STDIN (FORMAT csv)`: commas between
 /// the fields, a line feed at the end, an empty field without quotes for no value.
 #[derive(Debug)]
-pub struct RowWriter {
+pub struct TypedRowWriter {
     format: ValueFormat,
     columns: Vec<Target>,
 }
@@ -41,7 +41,7 @@ pub struct Padded<'a> {
     pub first_line: u64,
 }
 
-impl RowWriter {
+impl TypedRowWriter {
     /// Makes a writer for a table with these columns. `positions` has the position of each of them in the rows of the
     /// file, or `None` if the file does not have it. A column beyond the end of `positions` is not in the file.
     ///

@@ -9,7 +9,7 @@ use super::text::{TextInput, decoded_beginning};
 use super::{not_utf8, row_fault, too_many_columns, untyped_column};
 use crate::csv::{MAX_RECORD_BYTES, explain_width};
 use crate::{
-    CellKind, FileFormat, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow,
+    CellKind, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat,
     TableReader,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CopyFormat;
 
-impl FileFormat for CopyFormat {
+impl TableFormat for CopyFormat {
     fn name(&self) -> &'static str {
         "PostgreSQL dump"
     }

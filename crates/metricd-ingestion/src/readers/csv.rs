@@ -10,7 +10,7 @@ use crate::buffer::strip_byte_order_mark;
 use crate::columns::is_data;
 use crate::csv::{CsvRecord, CsvRecords, Fields, explain_width};
 use crate::{
-    CellKind, FileFormat, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow,
+    CellKind, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat,
     TableReader,
 };
 
@@ -20,7 +20,7 @@ mod titles;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CsvFormat;
 
-impl FileFormat for CsvFormat {
+impl TableFormat for CsvFormat {
     fn name(&self) -> &'static str {
         "CSV"
     }

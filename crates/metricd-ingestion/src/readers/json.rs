@@ -14,7 +14,7 @@ use crate::csv::MAX_RECORD_BYTES;
 use crate::json_records::{JsonFault, JsonRecord, JsonRecords, members};
 use crate::kind::is_json;
 use crate::{
-    CellKind, FileFormat, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow,
+    CellKind, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat,
     TableReader,
 };
 
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default)]
 pub struct JsonFormat;
 
-impl FileFormat for JsonFormat {
+impl TableFormat for JsonFormat {
     fn name(&self) -> &'static str {
         "JSON"
     }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{CopyFormat, CsvFormat, JsonFormat, decompress};
 use crate::{
-    CellKind, FileFormat, Next, ReadError, ReadOptions, Reason, RowWriter, SourceRow, TableReader, TypeChooser,
+    CellKind, Next, ReadError, ReadOptions, Reason, SourceRow, TableFormat, TableReader, TypeChooser, TypedRowWriter,
 };
 
 fn options(change: impl FnOnce(&mut TextFormat)) -> ReadOptions {
@@ -16,12 +16,12 @@ fn options(change: impl FnOnce(&mut TextFormat)) -> ReadOptions {
     options
 }
 
-fn open(format: &dyn FileFormat, file: &[u8], options: &ReadOptions) -> Result<Box<dyn TableReader>, ReadError> {
+fn open(format: &dyn TableFormat, file: &[u8], options: &ReadOptions) -> Result<Box<dyn TableReader>, ReadError> {
     format.open(decompress(Box::new(Cursor::new(file.to_owned())))?, options)
 }
 
 /// The names of the columns, and each row: its cells, marked by their kinds, or its fault.
-fn read(format: &dyn FileFormat, file: &[u8], options: &ReadOptions) -> Result<(Vec<String>, Vec<String>), ReadError> {
+fn read(format: &dyn TableFormat, file: &[u8], options: &ReadOptions) -> Result<(Vec<String>, Vec<String>), ReadError> {
     let mut reader = open(format, file, options)?;
     let names = reader.columns().iter().map(|column| column.name.clone()).collect();
     let (mut row, mut rows) = (SourceRow::default(), Vec::new());
@@ -55,7 +55,7 @@ fn json(file: &str) -> (Vec<String>, Vec<String>) {
     read(&JsonFormat, file.as_bytes(), &ReadOptions::default()).unwrap()
 }
 
-fn refusal(format: &dyn FileFormat, file: &[u8], options: &ReadOptions) -> (Reason, String) {
+fn refusal(format: &dyn TableFormat, file: &[u8], options: &ReadOptions) -> (Reason, String) {
     match read(format, file, options) {
         Err(ReadError::Content { reason, message }) => (reason, message),
         other => panic!("{other:?}"),
@@ -63,7 +63,7 @@ fn refusal(format: &dyn FileFormat, file: &[u8], options: &ReadOptions) -> (Reas
 }
 
 /// The types that the chooser chooses for a file, with its hints, and the rows that the writer writes.
-fn load(format: &dyn FileFormat, file: &[u8], options: &ReadOptions) -> (String, Vec<String>, String) {
+fn load(format: &dyn TableFormat, file: &[u8], options: &ReadOptions) -> (String, Vec<String>, String) {
     let mut reader = open(format, file, options).unwrap();
     let mut chooser = TypeChooser::new(reader.columns(), &options.text).unwrap();
     let mut row = SourceRow::default();
@@ -82,7 +82,7 @@ fn load(format: &dyn FileFormat, file: &[u8], options: &ReadOptions) -> (String,
     };
     let columns: Vec<_> = choices.iter().enumerate().map(column).collect();
     let positions: Vec<_> = (0..columns.len()).map(Some).collect();
-    let mut writer = RowWriter::new(&columns, &positions, &options.text).unwrap();
+    let mut writer = TypedRowWriter::new(&columns, &positions, &options.text).unwrap();
     let mut reader = open(format, file, options).unwrap();
     let (mut output, mut faults) = (Vec::new(), Vec::new());
     while let Next::Row { line } = reader.read(&mut row).unwrap() {
@@ -163,7 +163,7 @@ proptest! {
     #[test]
     fn no_file_makes_a_reader_panic(file in prop::collection::vec(prop::sample::select(
         b"{}[]\",:;\t|\n\r\\NaCOPY ().e1-\xff\xfe\0\x1f\x8b".to_vec()), 0..60)) {
-        for format in [&CsvFormat as &dyn FileFormat, &JsonFormat, &CopyFormat] {
+        for format in [&CsvFormat as &dyn TableFormat, &JsonFormat, &CopyFormat] {
             let _ = format.detect(&file);
             let _ = read(format, &file, &ReadOptions::default());
         }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use metricd_repository::ContentDigest;
 
 use crate::readers::decompress;
-use crate::source::{FileFormat, ReadError, ReadOptions, TableReader};
+use crate::source::{ReadError, ReadOptions, TableFormat, TableReader};
 use crate::{Input, Progress, Reason};
 
 /// The number of bytes that are read at once.
@@ -19,7 +19,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct TableFile {
     pub(crate) input: Input,
-    format: Arc<dyn FileFormat>,
+    format: Arc<dyn TableFormat>,
     /// The digest, and the file whose digest it is.
     digest: Option<(ContentDigest, Identity)>,
 }
@@ -46,7 +46,7 @@ impl Identity {
 }
 
 impl TableFile {
-    pub(crate) fn new(input: Input, format: Arc<dyn FileFormat>) -> Self {
+    pub(crate) fn new(input: Input, format: Arc<dyn TableFormat>) -> Self {
         Self { input, format, digest: None }
     }
 

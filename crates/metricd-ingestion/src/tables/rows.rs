@@ -9,7 +9,7 @@ use metricd_repository::RowForm;
 
 use super::file::TableFile;
 use super::plan::{PlannedContent, PlannedTable};
-use crate::columns::RowWriter;
+use crate::columns::TypedRowWriter;
 use crate::findings::Findings;
 use crate::source::{Next, ReadError, RowFault, SourceRow, TableReader};
 use crate::{Progress, Reason};
@@ -38,7 +38,7 @@ struct OpenContent {
     file: String,
     form: RowForm,
     reader: Box<dyn TableReader>,
-    writer: RowWriter,
+    writer: TypedRowWriter,
     row: SourceRow,
     faults: Vec<RowFault>,
 }
@@ -61,7 +61,7 @@ impl RowReader {
         self.found.insert(key.clone(), FoundRows::default());
         let name = file.input.name().to_owned();
         let reader = file.open(&content.options, progress).map_err(|error| readable(&name, error))?;
-        let writer = RowWriter::new(table.table.columns(), &content.positions, &content.options.text);
+        let writer = TypedRowWriter::new(table.table.columns(), &content.positions, &content.options.text);
         let writer = writer.map_err(|error| io::Error::other(error.to_string()))?;
         let (row, faults) = (SourceRow::default(), Vec::new());
         self.open = Some(OpenContent { key, file: name, form, reader, writer, row, faults });
