@@ -230,7 +230,10 @@ mod tests {
     fn names_that_become_the_same_are_refused() {
         let faults = named(&["a b", "A_B", "x", "x", "€", "xmin"]).unwrap_err();
         assert_eq!(faults.len(), 4);
-        assert!(faults[2].contains("neither letters nor digits") && faults[3].contains("every table of PostgreSQL has"), "{faults:?}");
+        assert!(
+            faults[2].contains("neither letters nor digits") && faults[3].contains("every table of PostgreSQL has"),
+            "{faults:?}"
+        );
         assert!(faults[0].contains("`a b` and `A_B` would both be named `a_b`"), "{faults:?}");
         assert!(faults[1].contains("`x` more than once"), "{faults:?}");
         let many = vec!["x"; MAX_TABLE_COLUMNS + 1];
