@@ -47,7 +47,8 @@ pub(crate) fn write(folder: &Path, size: Size) -> io::Result<()> {
     let item = |number| json!({"id": id(number), "queryId": id(number), "isEditable": false});
     let items: Vec<_> = (0..size.definitions).map(item).collect();
     let mut out = file("metrics.json")?;
-    serde_json::to_writer(&mut out, &json!({"name": "Benchmark", "items": items}))?;
+    let definitions = json!({"name": "Benchmark", "items": items, "tables": [table()]});
+    serde_json::to_writer(&mut out, &definitions)?;
     out.flush()?;
 
     let mut out = file("records.csv")?;
@@ -56,6 +57,22 @@ pub(crate) fn write(folder: &Path, size: Size) -> io::Result<()> {
         writeln!(out, "{}", record(number))?;
     }
     out.flush()
+}
+
+/// The declaration of the table that the queries read.
+fn table() -> serde_json::Value {
+    let column = |(name, data_type): (&str, &str)| json!({"name": name, "type": data_type, "required": ["id", "date"].contains(&name)});
+    let columns = [
+        ("id", "text"),
+        ("date", "date"),
+        ("obsolescence", "numeric"),
+        ("alert_type", "text"),
+        ("parts_flagged", "bigint"),
+        ("obsolescence_val", "numeric"),
+        ("alert_category", "text"),
+    ];
+    let columns: Vec<_> = columns.into_iter().map(column).collect();
+    json!({"name": "metrics", "file": "records.csv", "columns": columns, "time_column": "date"})
 }
 
 /// The ids of the metrics in one call of `/results`.
