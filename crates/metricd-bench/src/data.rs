@@ -61,7 +61,10 @@ pub(crate) fn write(folder: &Path, size: Size) -> io::Result<()> {
 
 /// The declaration of the table that the queries read.
 fn table() -> serde_json::Value {
-    let column = |(name, data_type): (&str, &str)| json!({"name": name, "type": data_type, "required": ["id", "date"].contains(&name)});
+    let column = |(name, data_type): (&str, &str)| {
+        let is_required = ["id", "date"].contains(&name);
+        json!({"name": name, "type": data_type, "required": is_required})
+    };
     let columns = [
         ("id", "text"),
         ("date", "date"),
