@@ -5,26 +5,28 @@
 mod client;
 pub(crate) mod enums;
 mod foreign_keys;
+mod pending_tables;
 mod printed_tree;
+mod rows;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use metricd_connection::LatestTimeline;
-use metricd_database::{ColumnSql, DataSchemas, DatabaseUrl, Fault, Outage, TableSql, Trouble, fault_of};
-use metricd_domain::{ContractColumn, ContractTable, TABLE_SCHEMA, Table, TimeZone};
+use metricd_database::{DataSchemas, DatabaseUrl, Fault, Outage, Trouble, fault_of};
+use metricd_domain::{ContractColumn, ContractTable, TimeZone};
 use metricd_execution::{
     Allowed, AllowedSchema, PendingTable, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction,
     ResolvedType, Resolver,
 };
-use serde::Deserialize;
 use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::{Column, Statement};
 
 use self::client::{CallError, ResolverClient};
-use self::foreign_keys::Source;
+use self::pending_tables::make_statements;
+use self::rows::{ResolvedQuery, SchemaRow};
 use crate::connection::settings::options;
 use crate::introspection::{FINGERPRINT_SQL, FOREIGN_KEYS_SQL};
 
@@ -355,122 +357,6 @@ impl Resolver for PgResolver {
         let (url, schemas, timeline) = (self.url.clone(), self.schemas.clone(), self.timeline.clone());
         let turn = tokio::sync::Mutex::default();
         Arc::new(Self { url, schemas, role: self.role, timeline, pending_tables, turn, idle: Mutex::default() })
-    }
-}
-
-/// The statements that make the table as it will be, without rows and constraints.
-fn make_statements(PendingTable { before, after }: &PendingTable) -> Vec<String> {
-    let (after, before) = (columns_sql(after), before.as_ref().map(columns_sql));
-    let make = match &before {
-        Some(before) => after.widen(before),
-        None => vec![after.create()],
-    };
-    // Contracts have the comments of columns.
-    make.into_iter().chain(after.comment(before.as_ref())).collect()
-}
-
-/// The table without what does not affect how SQL is resolved.
-fn columns_sql(table: &Table) -> TableSql<'_> {
-    let columns = table.columns().iter().map(|column| ColumnSql {
-        name: column.name.as_str(),
-        data_type: column.data_type.name(),
-        is_required: false,
-        comment: column.comment(),
-    });
-    TableSql {
-        schema: TABLE_SCHEMA,
-        name: table.name().as_str(),
-        columns: columns.collect(),
-        key: Vec::new(),
-        time_column: None,
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct ResolvedQuery {
-    columns: Vec<ColumnRow>,
-    tables: Vec<ContractTable>,
-    functions: Vec<FunctionRow>,
-    types: Vec<TypeRow>,
-    has_time_constants: bool,
-    forbidden_constructs: Vec<String>,
-    unknown_nodes: Vec<String>,
-    /// Whether the result depends only on the rows of the tables and the parameters.
-    is_repeatable: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct SchemaRow {
-    name: String,
-    functions: BTreeSet<String>,
-    types: BTreeSet<String>,
-}
-
-impl From<SchemaRow> for AllowedSchema {
-    fn from(SchemaRow { name, functions, types }: SchemaRow) -> Self {
-        Self { name, functions, types }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct ColumnRow {
-    #[serde(rename = "type")]
-    type_name: String,
-    description: Option<String>,
-    source: Option<Source>,
-}
-
-#[expect(clippy::struct_excessive_bools, reason = "as the catalog has it")]
-#[derive(Debug, Deserialize)]
-struct FunctionRow {
-    schema: String,
-    name: String,
-    is_volatile: bool,
-    is_security_definer: bool,
-    is_named: bool,
-    is_implied_by_type: bool,
-    is_built_in: bool,
-    is_untrusted: bool,
-    extension: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct TypeRow {
-    schema: String,
-    name: String,
-    is_built_in: bool,
-}
-
-impl From<TypeRow> for ResolvedType {
-    fn from(TypeRow { schema, name, is_built_in }: TypeRow) -> Self {
-        Self { schema, name, is_built_in }
-    }
-}
-
-impl From<FunctionRow> for ResolvedFunction {
-    fn from(row: FunctionRow) -> Self {
-        let FunctionRow {
-            schema,
-            name,
-            is_volatile,
-            is_security_definer,
-            is_named,
-            is_implied_by_type,
-            is_built_in,
-            is_untrusted,
-            extension,
-        } = row;
-        Self {
-            schema,
-            name,
-            is_volatile,
-            is_security_definer,
-            is_named,
-            is_implied_by_type,
-            is_built_in,
-            is_untrusted,
-            extension,
-        }
     }
 }
 
