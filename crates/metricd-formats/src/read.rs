@@ -16,7 +16,7 @@
 //! | date of 32 or 64 bits | `date` | `2025-06-01`, `0044-03-15 BC` |
 //! | timestamp without a zone; INT96 | `timestamp` | `2025-06-01 12:00:00.000001` |
 //! | timestamp with any zone | `timestamptz` | `2025-06-01 12:00:00+00` |
-//! | timestamp in nanoseconds of which one is not a whole microsecond | `text` | all nine digits |
+//! | timestamps in nanoseconds, not all whole microseconds | `text` | all nine digits |
 //! | time, duration | `text` | `23:59:59.999`, `-100:00:00` |
 //! | interval (Arrow only) | `text` | `P1Y2M3DT4.5S` |
 //! | text; dictionary of texts; enum | `text` | as it is |

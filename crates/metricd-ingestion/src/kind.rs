@@ -97,7 +97,7 @@ fn is_definitions(beginning: &[u8], extension: Option<&str>) -> bool {
     }
 }
 
-/// The keys of a file of definitions, at least one of which it has.
+/// A file of definitions has at least one of these keys.
 const DEFINITION_KEYS: [&str; 3] = ["items", "layouts", "tables"];
 
 /// The keys of the object. `None` if the text is not an object.

@@ -249,7 +249,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     text
 }
 
-/// Reads the digits of the code of a byte, of which PostgreSQL keeps the lowest 8 bits.
+/// Reads the digits of the code of a byte. PostgreSQL keeps its lowest 8 bits.
 fn code(rest: &mut &[u8], base: u32, max_digits: usize) -> u8 {
     let mut code = 0_u32;
     for _ in 0..max_digits {

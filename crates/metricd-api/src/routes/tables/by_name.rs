@@ -17,7 +17,7 @@ pub(super) enum NamedTable {
     OfFiles {
         /// Its name.
         name: TableName,
-        /// Whether SQL finds a table of this name, whoever made it.
+        /// Whether SQL finds a table of this name. Files need not have made it.
         is_found: bool,
     },
     /// Another table.

@@ -71,7 +71,7 @@ pub(in crate::read) fn write_date(days: i64, text: &mut String) -> Result<(), Ou
     Ok(())
 }
 
-/// Appends a timestamp: `count` units after 1970-01-01, of which a second has `per_second`.
+/// Appends a timestamp: `count` units after 1970-01-01. A second has `per_second` units.
 pub(in crate::read) fn write_timestamp(
     count: i64,
     per_second: i64,
