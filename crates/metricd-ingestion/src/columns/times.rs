@@ -1,9 +1,11 @@
 //! The notation of days and timestamps in ISO 8601.
 
+pub(super) mod extended;
+
 /// A timestamp, as positions and values of its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Timestamp<'a> {
-    /// The day, as `YYYY-MM-DD`.
+    /// The day, as `YYYY-MM-DD`. A year after 9999 has more digits.
     pub(super) day: &'a [u8],
     /// The time, as `HH:MM` or `HH:MM:SS`.
     pub(super) clock: &'a [u8],
@@ -60,9 +62,16 @@ pub(super) fn days_of_month(year: u32, month: u32) -> u32 {
 /// time does not exist, or if it is finer than microseconds.
 pub(super) fn timestamp(bytes: &[u8]) -> Option<Timestamp<'_>> {
     let (day, rest) = bytes.split_at_checked(10)?;
+    let stamp = if is_day(day) { after_day(day, rest) } else { None };
+    stamp.filter(|stamp| stamp.offset.is_none_or(|minutes| stays_in_range(day, stamp.clock, minutes)))
+}
+
+/// Reads what follows the day of a timestamp.
+#[inline]
+fn after_day<'a>(day: &'a [u8], rest: &'a [u8]) -> Option<Timestamp<'a>> {
     let (separator, rest) = rest.split_first()?;
     let is_minute = rest.get(2) == Some(&b':') && two_digits(rest, 0) < 24 && two_digits(rest, 3) < 60;
-    if !is_day(day) || !matches!(separator, b'T' | b' ') || !is_minute {
+    if !matches!(separator, b'T' | b' ') || !is_minute {
         return None;
     }
     let (clock, mut rest) = match rest.get(5) {
@@ -85,13 +94,7 @@ pub(super) fn timestamp(bytes: &[u8]) -> Option<Timestamp<'_>> {
             return None;
         }
     }
-    let offset = offset(rest)?;
-    if let Some(minutes) = offset
-        && !stays_in_range(day, clock, minutes)
-    {
-        return None;
-    }
-    Some(Timestamp { day, clock, fraction, offset })
+    Some(Timestamp { day, clock, fraction, offset: offset(rest)? })
 }
 
 /// Reads an offset. The inner `None` is for no offset.
@@ -122,12 +125,16 @@ fn offset(text: &[u8]) -> Option<Option<i32>> {
 
 /// Whether a timestamp is in the years 1 to 9999 in UTC as well.
 fn stays_in_range(day: &[u8], clock: &[u8], offset: i32) -> bool {
-    let minutes = i32::try_from(two_digits(clock, 0) * 60 + two_digits(clock, 3)).unwrap_or(0) - offset;
+    let minutes = minutes_of_day(clock) - offset;
     match day {
         b"0001-01-01" => minutes >= 0,
         b"9999-12-31" => minutes < MINUTES_PER_DAY,
         _ => true,
     }
+}
+
+fn minutes_of_day(clock: &[u8]) -> i32 {
+    i32::try_from(two_digits(clock, 0) * 60 + two_digits(clock, 3)).unwrap_or(0)
 }
 
 impl Timestamp<'_> {

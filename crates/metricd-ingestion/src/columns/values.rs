@@ -120,7 +120,7 @@ const EXPECTED_DAY: &str = "expected a day written as YYYY-MM-DD; `date_format` 
 
 fn write_date(text: &str, output: &mut Vec<u8>) -> Result<(), Fault> {
     let bytes = text.as_bytes();
-    if times::is_day(bytes) {
+    if times::is_day(bytes) || times::extended::is_date(bytes) {
         output.extend_from_slice(bytes);
         return Ok(());
     }
@@ -161,16 +161,19 @@ fn write_timestamp(text: &str, output: &mut Vec<u8>) -> Result<(), Fault> {
             output.extend_from_slice(b" 00:00:00");
             Ok(())
         }
+        None if times::extended::write_timestamp(bytes, false, output) => Ok(()),
         None => Err(timestamp_fault(text, "2025-06-01 12:00:00")),
     }
 }
 
 fn write_timestamptz(text: &str, output: &mut Vec<u8>) -> Result<(), Fault> {
-    match times::timestamp(text.as_bytes()) {
+    let bytes = text.as_bytes();
+    match times::timestamp(bytes) {
         Some(time) if time.offset.is_some() => {
             time.write(output);
             Ok(())
         }
+        None if times::extended::write_timestamp(bytes, true, output) => Ok(()),
         Some(_) => {
             let message = "the timestamp has no offset, so its instant is unknown: expected one such as \
                            `2025-06-01 12:00:00+02:00`";
