@@ -60,6 +60,8 @@ COLUMNS = [
     ("intervals", "interval[]", "'{1 day,NULL}'", "'{}'"),
 ]
 
+TYPES = {name: type_name for name, type_name, *_ in COLUMNS}
+
 # The first and last values of PostgreSQL that the formats hold, next to their numbers since 1970.
 EXTREMES = """
     SELECT d, d - DATE '1970-01-01' AS days, t, (extract(epoch FROM t) * 1000000)::bigint AS microseconds, z
@@ -147,9 +149,8 @@ def plain(value):
     return value
 
 
-def compare(reader, columns, rows):
+def compare(reader, columns, rows, types=TYPES):
     """Compares columns, as lists of values by name, with the expected rows."""
-    types = {name: type_name for name, type_name, *_ in COLUMNS}
     for name, type_name in types.items():
         found = columns[name]
         assert len(found) == len(rows), f"{reader}: {name} has {len(found)} values"
@@ -237,7 +238,6 @@ def check_xlsx(rows):
     assert headers["content-disposition"] == 'attachment; filename="types.xlsx"', headers["content-disposition"]
     path = FOLDER / "types.xlsx"
     path.write_bytes(body)
-    types = {name: type_name for name, type_name, *_ in COLUMNS}
     book = openpyxl.load_workbook(path)
     assert book.sheetnames == ["Values_ types"], book.sheetnames
     sheet = book.active
@@ -246,7 +246,7 @@ def check_xlsx(rows):
     for cells in sheet.iter_rows(min_row=2):
         for name, cell in zip(names, cells):
             assert cell.data_type != "f", f"{name} is a formula"
-            columns[name].append(from_cell(types[name], unescaped(cell.value)))
+            columns[name].append(from_cell(TYPES[name], unescaped(cell.value)))
     compare("openpyxl, xlsx", lists_of_decimals(columns), rows)
     for name, number_format in [("recent", "yyyy\\-mm\\-dd"), ("recent_timestamptz", 'yyyy\\-mm\\-dd\\ hh:mm:ss.000"Z"')]:
         cell = sheet.cell(2, names.index(name) + 1)
@@ -263,8 +263,7 @@ def check_xlsx(rows):
 
 def lists_of_decimals(columns):
     """The elements of lists, as the types of their arrays."""
-    types = {name: type_name for name, type_name, *_ in COLUMNS}
-    for name, type_name in types.items():
+    for name, type_name in TYPES.items():
         if type_name.endswith("[]"):
             element = type_name[:-2]
             convert = lambda value: Decimal(value) if element.startswith("numeric") and value is not None else from_cell(element, value)
@@ -340,4 +339,5 @@ def main():
     check_extremes()
 
 
-main()
+if __name__ == "__main__":
+    main()
