@@ -11,6 +11,7 @@ use metricd_domain::{Contract, MetricDefinition, Parameter, ParameterName, Param
 pub use self::period::{AppliedPeriod, PeriodApplication, is_period};
 use self::period::{END_DATE, PeriodRequest, START_DATE};
 use self::slot::Slot;
+pub(crate) use self::slot::{unknown_label, with_offset};
 use crate::period::{Clock, rewritten};
 use crate::rewritten_sql::RewrittenSql;
 use crate::{BoundStatement, Expected, InvalidStatement, RequestZone, Statement};
