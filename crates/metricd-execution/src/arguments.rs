@@ -265,7 +265,7 @@ impl MetricStatement {
     fn unknown(&self) -> String {
         let names: Vec<_> = self.slots.iter().map(|slot| format!("`{}`", slot.name())).collect();
         if names.is_empty() {
-            "the metric has no such parameter: it takes `start_date`, `end_date`, `limit` and `format`".to_owned()
+            "the metric has no such parameter: it takes `start_date`, `end_date`, `sort`, `filter`, `limit`, `offset` and `format`".to_owned()
         } else {
             format!("the metric has no such parameter: it takes {}", names.join(", "))
         }

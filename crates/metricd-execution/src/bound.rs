@@ -139,8 +139,8 @@ impl BoundStatement {
 
     /// The selection of the result.
     #[must_use]
-    pub fn selection(&self) -> Option<&Selection> {
-        self.selected.as_ref().map(|selected| selected.selection.as_ref())
+    pub fn selection(&self) -> Option<&Arc<Selection>> {
+        self.selected.as_ref().map(|selected| &selected.selection)
     }
 
     /// The description that PostgreSQL has to confirm before the statement runs. `None` if it has no contract.
