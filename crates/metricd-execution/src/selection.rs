@@ -8,27 +8,25 @@
 mod column;
 mod condition;
 mod grammar;
+mod name;
 mod operator;
+mod sort;
 mod value;
 
 use std::fmt::Write;
 
 use metricd_database::quote_identifier;
-use metricd_domain::{Contract, ContractColumn, RowLimit, RowOffset, shortened};
+use metricd_domain::{Contract, ContractColumn, ParameterValue, RowLimit, RowOffset, shortened};
 use serde::Serialize;
 
 use self::column::ColumnType;
 use self::condition::Condition;
+use self::name::{column, written};
+use self::sort::{SortKey, sort_keys};
 use crate::{InvalidArgument, RequestZone};
 
 /// The maximum number of filters of a request.
 const MAX_FILTERS: usize = 20;
-
-/// The maximum number of columns in a sort.
-const MAX_SORT_COLUMNS: usize = 20;
-
-/// The maximum number of columns in a message.
-const MAX_SHOWN_COLUMNS: usize = 50;
 
 /// The maximum number of characters of a filter or a name in a message.
 const MAX_SHOWN_CHARS: usize = 60;
@@ -221,11 +219,11 @@ impl Selection {
 
     /// The values of [`Self::wrap`] with the types of their parameters, in the order of their numbers. The last two are the
     /// page: PostgreSQL stops after one row more than the limit, by which the runner sees that the result is truncated.
-    pub(crate) fn values(&self, limit: RowLimit) -> Vec<(metricd_domain::ParameterValue, &str)> {
+    pub(crate) fn values(&self, limit: RowLimit) -> Vec<(ParameterValue, &str)> {
         let values = self.conditions.iter().filter_map(|(_, condition)| condition.value.as_ref());
         let page = [limit.rows() + 1, self.applied.offset as usize];
-        let page = page.map(|rows| (metricd_domain::ParameterValue::unvalidated(&rows.to_string()), PAGE_TYPE));
-        values.map(|value| (value.value.clone(), value.type_name.as_str())).chain(page).collect()
+        let page = page.map(|rows| (ParameterValue::unvalidated(&rows.to_string()), PAGE_TYPE));
+        values.map(|value| (value.bound.clone(), value.type_name.as_str())).chain(page).collect()
     }
 
     fn order_by(&mut self, keys: Vec<SortKey<'_>>, contract: &Contract) {
@@ -233,7 +231,7 @@ impl Selection {
             self.is_repeatable &= ColumnType::of(&column.type_name, contract).is_built_in();
             let direction = if is_descending { "DESC" } else { "ASC" };
             self.order.push(format!("{} {direction} NULLS LAST", quote_identifier(&column.name)));
-            self.applied.sort.push(text.to_owned());
+            self.applied.sort.push(text);
         }
     }
 
@@ -260,68 +258,12 @@ pub fn without_selection(running: &str) -> Option<&str> {
     running.strip_prefix(PREFIX)
 }
 
-/// A key of a sort.
-struct SortKey<'a> {
-    column: &'a ContractColumn,
-    is_descending: bool,
-    text: String,
-}
-
-/// The keys of a sort.
-fn sort_keys<'a>(sort: &str, contract: &'a Contract) -> Result<Vec<SortKey<'a>>, Vec<String>> {
-    let parsed = grammar::sort(sort).map_err(|message| vec![message])?;
-    if parsed.len() > MAX_SORT_COLUMNS {
-        return Err(vec![format!("found {} columns: expected at most {MAX_SORT_COLUMNS}", parsed.len())]);
-    }
-    let (mut keys, mut faults): (Vec<SortKey<'a>>, Vec<String>) = (Vec::new(), Vec::new());
-    for key in parsed {
-        let shown = shortened(&key.column, MAX_SHOWN_CHARS);
-        match column(&key.column, contract) {
-            Err(message) => faults.push(message),
-            Ok(column) if keys.iter().any(|known| known.column.name == column.name) => {
-                faults.push(format!("the column `{shown}` occurs twice"));
-            }
-            Ok(column) if !ColumnType::of(&column.type_name, contract).is_sortable() => {
-                faults.push(format!("the column `{shown}` of the type `{}` has no order", column.type_name));
-            }
-            Ok(column) => {
-                keys.push(SortKey { column, is_descending: key.is_descending, text: key.text.to_owned() });
-            }
-        }
-    }
-    if faults.is_empty() { Ok(keys) } else { Err(faults) }
-}
-
-/// The column of this name.
-fn column<'a>(name: &str, contract: &'a Contract) -> Result<&'a ContractColumn, String> {
-    let mut named = contract.columns().iter().filter(|column| column.name == name);
-    let shown = shortened(name, MAX_SHOWN_CHARS);
-    match (named.next(), named.next()) {
-        (Some(column), None) => Ok(column),
-        (Some(_), Some(_)) => Err(format!("several columns of the result are named `{shown}`")),
-        (None, _) if contract.columns().is_empty() => Err("the result has no columns".to_owned()),
-        (None, _) => {
-            let columns = contract.columns().iter().take(MAX_SHOWN_COLUMNS);
-            let columns: Vec<_> =
-                columns.map(|column| format!("`{}`", shortened(&written(&column.name), MAX_SHOWN_CHARS))).collect();
-            let more = if contract.columns().len() > MAX_SHOWN_COLUMNS { ", …" } else { "" };
-            Err(format!("the result has no column `{shown}`: expected one of {}{more}", columns.join(", ")))
-        }
-    }
-}
-
-/// The name as a sort or a filter has to write it.
-fn written(name: &str) -> String {
-    let needs_quotes = name.is_empty() || name.starts_with('-') || name.contains(['"', ',', '.']);
-    if needs_quotes { format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")) } else { name.to_owned() }
-}
-
 /// The errors for a request whose metric has no contract.
 fn unknown_columns(SelectionRequest { sort, filters, offset }: &SelectionRequest) -> Vec<InvalidArgument> {
     let given = [(SORT, sort.is_some()), (FILTER, !filters.is_empty()), (OFFSET, offset.rows() > 0)];
     let message = "the columns of the metric's result are not known: its SQL is not valid, or was not validated yet";
     let fault = |name: &str| InvalidArgument { name: name.to_owned(), message: message.to_owned() };
-    given.into_iter().filter_map(|(name, is_given)| is_given.then(|| fault(name))).collect()
+    given.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| fault(name)).collect()
 }
 
 #[cfg(test)]

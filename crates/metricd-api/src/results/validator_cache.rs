@@ -102,7 +102,9 @@ impl<'a> ConditionalRequest<'a> {
             add(b"selection");
             for texts in [&applied.sort, &applied.filter] {
                 add(&texts.len().to_le_bytes());
-                texts.iter().for_each(|text| add(text.as_bytes()));
+                for text in texts {
+                    add(text.as_bytes());
+                }
             }
         }
         if let Some(time_zone) = statement.time_zone() {

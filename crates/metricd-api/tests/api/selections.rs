@@ -239,7 +239,7 @@ async fn identical_selections_are_coalesced_and_others_are_not() -> Result<()> {
     drop(held);
     for (query, request) in requests {
         let result: Value = serde_json::from_str(&request.await??)?;
-        let offset = if query.contains("offset") { 1 } else { 0 };
+        let offset = i32::from(query.contains("offset"));
         assert_eq!(result["selection"]["offset"], offset, "{query}: {result}");
     }
     Ok(())

@@ -100,7 +100,7 @@ const UNSORTABLE: [&str; 13] =
 
 const PLAIN: &[Operator] = &[Eq, Neq, Gt, Gte, Lt, Lte, In, IsDistinct, Is];
 const TEXT: &[Operator] = &[Eq, Neq, Gt, Gte, Lt, Lte, In, IsDistinct, Like, Ilike, Is];
-const RANGE: &[Operator] = &[Eq, Neq, Gt, Gte, Lt, Lte, IsDistinct, Contains, Contained, Overlaps, Is];
+const CONTAINER: &[Operator] = &[Eq, Neq, Gt, Gte, Lt, Lte, IsDistinct, Contains, Contained, Overlaps, Is];
 const JSONB: &[Operator] = &[Eq, Neq, IsDistinct, Contains, Contained, Is];
 
 impl<'a> ColumnType<'a> {
@@ -128,9 +128,8 @@ impl<'a> ColumnType<'a> {
                 Family::Text | Family::Citext => TEXT,
                 _ => PLAIN,
             },
-            Self::Array(_) => RANGE,
             Self::Container(scalar) if scalar.family == Family::Jsonb => JSONB,
-            Self::Container(_) => RANGE,
+            Self::Array(_) | Self::Container(_) => CONTAINER,
             Self::Other | Self::Unsortable => &[Is],
         }
     }

@@ -23,7 +23,7 @@ pub(super) struct Condition {
 /// A value, and the type of its parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Value {
-    pub(super) value: ParameterValue,
+    pub(super) bound: ParameterValue,
     /// The type, as PostgreSQL's `format_type` prints it.
     pub(super) type_name: String,
     /// Whether PostgreSQL may refuse the value, or take it for something else by its settings or the clock.
@@ -200,7 +200,7 @@ impl<'a> RightSide<'a> {
 impl From<RightSide<'_>> for Value {
     fn from(right: RightSide<'_>) -> Self {
         let RightSide { text, printed, format, .. } = right;
-        let value = ParameterValue::unvalidated(&text);
-        Self { value, type_name: printed, is_unvalidated: format.is_unvalidated() }
+        let bound = ParameterValue::unvalidated(&text);
+        Self { bound, type_name: printed, is_unvalidated: format.is_unvalidated() }
     }
 }

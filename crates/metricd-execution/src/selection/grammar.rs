@@ -135,23 +135,20 @@ pub(super) fn elements(text: &str, brackets: (char, char), max: usize) -> Result
     }
     loop {
         rest = rest.get(skip(rest)..).unwrap_or_default();
-        let (element, after) = match rest.strip_prefix('"') {
-            Some(quoted) => {
-                let (text, after) = unquoted(quoted).ok_or("an element in double quotes does not end")?;
-                (Element { text, is_quoted: true }, after.get(skip(after)..).unwrap_or_default())
+        let (element, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            let (text, after) = unquoted(quoted).ok_or("an element in double quotes does not end")?;
+            (Element { text, is_quoted: true }, after.get(skip(after)..).unwrap_or_default())
+        } else {
+            let end = rest.find([',', close]).unwrap_or(rest.len());
+            let (text, after) = rest.split_at(end);
+            let text = if is_array { text.trim_end() } else { text };
+            if is_array && (text.is_empty() || text.contains(['{', '"', '\\'])) {
+                return Err(format!(
+                    "expected an array of one dimension, such as {form}, with double quotes around an element that is empty \
+                     or has a comma, a brace, a quote or a backslash"
+                ));
             }
-            None => {
-                let end = rest.find([',', close]).unwrap_or(rest.len());
-                let (text, after) = rest.split_at(end);
-                let text = if is_array { text.trim_end() } else { text };
-                if is_array && (text.is_empty() || text.contains(['{', '"', '\\'])) {
-                    return Err(format!(
-                        "expected an array of one dimension, such as {form}, with double quotes around an element that \
-                         is empty or has a comma, a brace, a quote or a backslash"
-                    ));
-                }
-                (Element { text: text.to_owned(), is_quoted: false }, after)
-            }
+            (Element { text: text.to_owned(), is_quoted: false }, after)
         };
         elements.push(element);
         if elements.len() > max {

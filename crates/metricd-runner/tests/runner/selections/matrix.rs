@@ -162,15 +162,13 @@ fn tables() -> String {
          INSERT INTO kinds DEFAULT VALUES;",
         columns.join(", ")
     );
-    let mut insert = |name: &str, value: &str| {
-        sql += &format!("INSERT INTO kinds (\"{name}\") VALUES ('{}');", value.replace('\'', "''"));
+    let mut rows: Vec<_> =
+        COLUMNS.iter().flat_map(|column| column.rows.iter().map(|value| (column.name, *value))).collect();
+    rows.extend(OTHERS.iter().map(|(name, _, value)| (*name, *value)));
+    let insert = |(name, value): (&str, &str)| {
+        format!("INSERT INTO kinds (\"{name}\") VALUES ('{}');", value.replace('\'', "''"))
     };
-    for column in COLUMNS {
-        column.rows.iter().for_each(|value| insert(column.name, value));
-    }
-    for (name, _, value) in OTHERS {
-        insert(name, value);
-    }
+    sql.extend(rows.into_iter().map(insert));
     sql + "GRANT SELECT ON kinds TO metricd_reader"
 }
 

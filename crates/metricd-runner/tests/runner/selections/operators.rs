@@ -1,7 +1,7 @@
 //! Operators of the data schemas, and what PostgreSQL refuses.
 
 use anyhow::{Result, bail};
-use metricd_execution::{RunError, Selection};
+use metricd_execution::RunError;
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 
@@ -149,7 +149,7 @@ async fn values_that_only_postgresql_can_parse_are_refused_by_it() -> Result<()>
             Err(RunError::Failed { sqlstate, .. }) => assert!(sqlstate.starts_with("22"), "{filter}: {sqlstate}"),
             other => bail!("{filter}: {other:?}"),
         }
-        let refused = statement.selection().map(Selection::refused_values).unwrap_or_default();
+        let refused = statement.selection().map(|selection| selection.refused_values()).unwrap_or_default();
         assert_eq!(refused.len(), 1, "{filter}");
     }
     Ok(())
