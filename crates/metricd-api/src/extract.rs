@@ -8,4 +8,5 @@ pub(crate) mod negotiation;
 pub(crate) mod paging;
 pub(crate) mod parameters;
 pub(crate) mod query_string;
+pub(crate) mod selection;
 pub(crate) mod time_zone;

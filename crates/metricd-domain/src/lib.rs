@@ -122,7 +122,7 @@ pub use display_text::{
 };
 pub use history::{Actor, ChangeAction, ChangeSource, MetricVersion};
 pub use id::{DashboardId, IngestionId, InvalidId, MAX_ID_CHARS, MetricId, QueryId};
-pub use limit::{InvalidRowLimit, RowLimit};
+pub use limit::{InvalidRowLimit, InvalidRowOffset, RowLimit, RowOffset};
 pub use metric_limits::{InvalidLimits, MetricLimits};
 pub use metric_patterns::{
     InvalidMetricPattern, MAX_METRIC_PATTERNS, MetricPattern, MetricPatterns, TooManyMetricPatterns,

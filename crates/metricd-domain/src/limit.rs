@@ -1,4 +1,4 @@
-//! The maximum number of rows of a result.
+//! The part of its rows that a result has: how many at most, and how many are skipped.
 
 use std::fmt;
 
@@ -63,6 +63,45 @@ impl RowLimit {
     }
 }
 
+/// The number of rows of a result that are skipped: 0 to 1 000 000, 0 by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowOffset(u32);
+
+/// Why a text is not a row offset.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a whole number from 0 to {}", RowOffset::MAX)]
+pub struct InvalidRowOffset;
+
+impl RowOffset {
+    /// The maximum offset.
+    pub const MAX: Self = Self(1_000_000);
+
+    /// Parses the offset, in decimal digits.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRowOffset`] if the text is not a whole number from 0 to 1 000 000.
+    pub fn parse(text: &str) -> Result<Self, InvalidRowOffset> {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(rows) if digits && rows <= Self::MAX.0 => Ok(Self(rows)),
+            _ => Err(InvalidRowOffset),
+        }
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for RowOffset {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
 impl Default for RowLimit {
     fn default() -> Self {
         Self(1_000)
@@ -89,5 +128,16 @@ mod tests {
         assert_eq!(RowLimit::parse_stream("1000000"), Ok(RowLimit::STREAM_MAX));
         let error = RowLimit::parse_stream("1000001").unwrap_err();
         assert_eq!(error.to_string(), "expected a whole number from 1 to 1000000");
+    }
+
+    #[test]
+    fn an_offset_is_zero_to_one_million_in_digits_only() {
+        for (text, rows) in [("0", 0), ("40", 40), ("007", 7), ("1000000", 1_000_000)] {
+            assert_eq!(RowOffset::parse(text).map(RowOffset::rows), Ok(rows), "{text:?}");
+        }
+        for text in ["", "-1", "+1", "1000001", "1.0", "1e3", " 1", "one", "99999999999999999999"] {
+            assert_eq!(RowOffset::parse(text), Err(InvalidRowOffset), "{text:?}");
+        }
+        assert_eq!(InvalidRowOffset.to_string(), "expected a whole number from 0 to 1000000");
     }
 }

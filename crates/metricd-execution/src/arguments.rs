@@ -11,6 +11,7 @@ use metricd_domain::{Contract, MetricDefinition, Parameter, ParameterName, Param
 pub use self::period::{AppliedPeriod, PeriodApplication, is_period};
 use self::period::{END_DATE, PeriodRequest, START_DATE};
 use self::slot::Slot;
+pub(crate) use self::slot::{unknown_label, with_offset};
 use crate::period::{Clock, rewritten};
 use crate::rewritten_sql::RewrittenSql;
 use crate::{BoundStatement, Expected, InvalidStatement, RequestZone, Statement};
@@ -264,7 +265,7 @@ impl MetricStatement {
     fn unknown(&self) -> String {
         let names: Vec<_> = self.slots.iter().map(|slot| format!("`{}`", slot.name())).collect();
         if names.is_empty() {
-            "the metric has no such parameter: it takes `start_date`, `end_date`, `limit` and `format`".to_owned()
+            "the metric has no such parameter: it takes `start_date`, `end_date`, `sort`, `filter`, `limit`, `offset` and `format`".to_owned()
         } else {
             format!("the metric has no such parameter: it takes {}", names.join(", "))
         }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use metricd_domain::{Contract, Parameter, ParameterValue, TimeZone};
+use metricd_domain::{Contract, Parameter, ParameterValue, RowLimit, TimeZone};
 
 use crate::arguments::numbered;
-use crate::{Column, Statement};
+use crate::{Column, Selection, Statement};
+
+/// The parameters of `LIMIT` and `OFFSET`, which are the last ones of a statement with a selection.
+const PAGE_PARAMETERS: usize = 2;
 
 /// A statement with a value for each of its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,15 @@ pub struct BoundStatement {
     arguments: Vec<Option<ParameterValue>>,
     expected: Option<Arc<Expected>>,
     time_zone: Option<TimeZone>,
+    selected: Option<Selected>,
+}
+
+/// The selection of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Selected {
+    selection: Arc<Selection>,
+    /// The text without the selection.
+    origin: Arc<str>,
 }
 
 /// The description of a statement in its contract. PostgreSQL has to confirm it before the statement runs, because the
@@ -40,6 +52,12 @@ impl Expected {
         Self { columns: columns.collect(), parameter_types }
     }
 
+    /// The description with these types of parameters after its own.
+    fn and_parameters<'a>(&self, parameter_types: impl Iterator<Item = &'a str>) -> Self {
+        let parameter_types = self.parameter_types.iter().cloned().chain(parameter_types.map(str::to_owned));
+        Self { columns: self.columns.clone(), parameter_types: parameter_types.collect() }
+    }
+
     /// Whether PostgreSQL's description equals the expected one.
     #[must_use]
     pub fn matches(&self, columns: &[Column], parameter_types: &[String]) -> bool {
@@ -52,7 +70,7 @@ impl Expected {
 impl BoundStatement {
     /// Makes a bound statement of one statement with `$1`, `$2`, … for the arguments, which can be put in parentheses.
     pub(crate) fn new(text: Arc<str>, arguments: Vec<Option<ParameterValue>>) -> Self {
-        Self { text, arguments, expected: None, time_zone: None }
+        Self { text, arguments, expected: None, time_zone: None, selected: None }
     }
 
     /// Sets the expected description. The statement only runs if PostgreSQL confirms it.
@@ -64,6 +82,22 @@ impl BoundStatement {
     #[must_use]
     pub fn in_time_zone(self, time_zone: Option<TimeZone>) -> Self {
         Self { time_zone, ..self }
+    }
+
+    /// The same with a selection of its result, unless that is empty. It returns one row more than the limit if there is one,
+    /// so that a run with this limit finds that the result is truncated.
+    #[must_use]
+    pub fn selecting(self, selection: &Arc<Selection>, limit: RowLimit) -> Self {
+        if selection.is_empty() {
+            return self;
+        }
+        let text = selection.wrap(&self.text, self.arguments.len() + 1).into();
+        let values = selection.values(limit);
+        let types = values.iter().map(|(_, type_name)| *type_name);
+        let expected = self.expected.as_ref().map(|expected| Arc::new(expected.and_parameters(types)));
+        let arguments = self.arguments.into_iter().chain(values.into_iter().map(|(value, _)| Some(value))).collect();
+        let selected = Some(Selected { selection: Arc::clone(selection), origin: self.text });
+        Self { text, arguments, expected, selected, ..self }
     }
 
     /// Makes a bound statement without values. PostgreSQL refuses it if it has parameters.
@@ -96,6 +130,19 @@ impl BoundStatement {
         Arc::clone(&self.text)
     }
 
+    /// The text without the selection, if there is one. What is known of it, such as that PostgreSQL does not stop it, holds
+    /// for the statement with any selection.
+    #[must_use]
+    pub fn origin(&self) -> &Arc<str> {
+        self.selected.as_ref().map_or(&self.text, |selected| &selected.origin)
+    }
+
+    /// The selection of the result.
+    #[must_use]
+    pub fn selection(&self) -> Option<&Arc<Selection>> {
+        self.selected.as_ref().map(|selected| &selected.selection)
+    }
+
     /// The description that PostgreSQL has to confirm before the statement runs. `None` if it has no contract.
     #[must_use]
     pub fn expected(&self) -> Option<&Expected> {
@@ -117,5 +164,13 @@ impl BoundStatement {
     /// The values as text, in the same order.
     pub fn texts(&self) -> impl Iterator<Item = Option<&str>> {
         self.arguments.iter().map(|value| value.as_ref().map(ParameterValue::as_str))
+    }
+
+    /// The same for an estimate of the planner: without the limit and the offset of a page, so that an estimate holds for
+    /// every page.
+    pub fn texts_of_all_pages(&self) -> impl Iterator<Item = Option<&str>> {
+        let page = self.selected.as_ref().map_or(0, |_| PAGE_PARAMETERS);
+        let count = self.arguments.len().saturating_sub(page);
+        self.texts().enumerate().map(move |(index, text)| text.filter(|_| index < count))
     }
 }

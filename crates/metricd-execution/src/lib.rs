@@ -103,6 +103,7 @@ mod replicas;
 mod resolver;
 mod rewritten_sql;
 mod runner;
+mod selection;
 mod snapshot;
 mod snapshot_scope;
 mod special_date;
@@ -129,6 +130,9 @@ pub use relation::Relation;
 pub use replicas::{ChosenServer, InvalidLogPosition, LogPosition, Replicas};
 pub use resolver::{PendingTable, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver};
 pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun};
+pub use selection::{
+    AppliedSelection, FILTER, OFFSET, SORT, SelectableColumn, Selection, SelectionRequest, without_selection,
+};
 pub use snapshot::SnapshotToken;
 pub use snapshot_scope::{RemoteRelations, SnapshotScope};
 pub use statement::{InvalidStatement, Statement};

@@ -111,7 +111,7 @@ impl StatementBatcher {
         // A time zone is that of a transaction, and a batch is one.
         let is_plain = limits.write_timeout.is_zero() && limits.time > BATCH_TIMEOUT && statement.time_zone().is_none();
         // A statement that recently did not stop would delay the others.
-        let is_suspect = self.0.pool.quarantine().suspects(statement.text());
+        let is_suspect = self.0.pool.quarantine().suspects(statement.origin());
         if !is_plain || is_suspect || !self.0.batching_safe.load(Ordering::Relaxed) {
             return None;
         }

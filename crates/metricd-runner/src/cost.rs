@@ -49,7 +49,8 @@ impl Estimate {
     const TOO_LARGE: Self = Self { cost: f64::INFINITY, is_large: true, is_remote: false };
 }
 
-/// Estimates by the text of the statement. One made for other values of the parameters is good enough.
+/// Estimates by the text of the statement. One made for other values of the parameters is good enough; that of a page is for
+/// all pages.
 #[derive(Debug, Clone)]
 pub(crate) struct Estimates {
     costs: Cache<Arc<str>, Estimate>,
@@ -128,7 +129,7 @@ pub(crate) async fn send_explain<'a>(
     let set = statement.time_zone().map(set_time_zone);
     before.extend(set.as_deref().map(PreludeStatement::Sql));
     let session = &mut connection.session;
-    session.send_unnamed(&before, &explain, statement.texts())?;
+    session.send_unnamed(&before, &explain, statement.texts_of_all_pages())?;
     session.send_simple(CLEANUP_SQL)?;
     Ok(session)
 }

@@ -47,8 +47,8 @@ pub(crate) struct Run<'a> {
 pub(crate) enum AfterRowCap {
     /// Cancel the statement.
     Cancel,
-    /// Skip the rows: the next statement was sent already, and a cancel request might stop that one. If there are
-    /// many, cancel all the same.
+    /// Skip the rows: the next statement was sent already, and a cancel request might stop that one, or few rows are
+    /// left. If there are many, cancel all the same.
     Drain,
 }
 

@@ -1,6 +1,7 @@
 //! Chooses the way in which a statement runs: batched, alone or in a snapshot batch.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -177,7 +178,7 @@ impl PgRunner {
         let _held = held?;
         let outcome = self.run_with_retries(task, permit, sink, clock).await;
         if outcome.is_ok() {
-            self.pool.locks().forget(task.statement.text());
+            self.pool.locks().forget(task.statement.origin());
         }
         outcome
     }
@@ -192,20 +193,22 @@ impl PgRunner {
         clock: &mut Clock,
     ) -> Result<RunOutcome, RunError> {
         // It may have entered quarantine during the wait for a connection.
-        self.pool.quarantine().check(task.statement.text())?;
+        self.pool.quarantine().check(task.statement.origin())?;
         // If this future is dropped first, dropping the connection cancels the statement.
-        acquired.set_running([task.statement.shared_text()]);
+        acquired.set_running([Arc::clone(task.statement.origin())]);
         let connection = acquired.connection();
         let limits = task.limits;
+        // A page ends with the row that shows that there are more.
+        let after_row_cap = if task.statement.selection().is_some() { AfterRowCap::Drain } else { AfterRowCap::Cancel };
         let outcome = if limits.write_timeout.is_zero() {
-            let run = Run { task, sink, is_begun, after_row_cap: AfterRowCap::Cancel, clock: Some(clock) };
+            let run = Run { task, sink, is_begun, after_row_cap, clock: Some(clock) };
             let ended = timeout(limits.time, run.execute_on(connection, &self.estimates)).await;
             ended.unwrap_or(Err(RunError::TimedOut { limit: limits.time }))
         } else {
             let backpressure = BackpressureClock::default();
             let mut sink = backpressure.measure(sink, limits);
             let sink = &mut sink;
-            let run = Run { task, sink, is_begun, after_row_cap: AfterRowCap::Cancel, clock: Some(clock) };
+            let run = Run { task, sink, is_begun, after_row_cap, clock: Some(clock) };
             let outcome = backpressure.enforce(limits, run.execute_on(connection, &self.estimates)).await;
             clock.backpressure += backpressure.total();
             outcome
@@ -241,8 +244,8 @@ impl MetricRunner for PgRunner {
         let limits = limits.on_behalf_of(tenant);
         let task = Task { statement, tenancy: self.tenancy(tenant)?, limits };
         let quarantine = self.pool.quarantine();
-        quarantine.check(statement.text())?;
-        let is_behind_lock = self.pool.locks().suspects(statement.text());
+        quarantine.check(statement.origin())?;
+        let is_behind_lock = self.pool.locks().suspects(statement.origin());
         // A batch is one transaction, and a tenant belongs to a transaction. A statement that may wait for a lock
         // would delay the others.
         let batched = match &self.batcher {
@@ -254,13 +257,13 @@ impl MetricRunner for PgRunner {
         let outcome = match batched {
             Some(outcome) => outcome,
             // It may still run in a failed batch, and must not run twice at a time.
-            None if !quarantine.wait_until_released(statement.text(), limits.time).await => {
+            None if !quarantine.wait_until_released(statement.origin(), limits.time).await => {
                 Err(RunError::NotStopped { limit: limits.time })
             }
             None if is_behind_lock => self.run_behind_lock(task, &permit, sink, &mut clock).await,
             None => self.run_with_retries(task, &permit, sink, &mut clock).await,
         };
-        self.pool.locks().note(&outcome, statement.text());
+        self.pool.locks().note(&outcome, statement.origin());
         sink.timed(clock.timing());
         outcome
     }

@@ -88,16 +88,16 @@ impl<'a> QueryString<'a> {
         rest
     }
 
-    /// Reports the recorded faults and these, one for each parameter.
+    /// Reports the recorded faults, and these unless one of their parameter is recorded.
     ///
     /// # Errors
     ///
     /// 422 with every fault.
     pub(crate) fn finish_with(mut self, invalid: Vec<InvalidArgument>) -> Result<(), Problem> {
+        let is_recorded = |name: &str| self.errors.iter().any(|error| error.field == name);
+        let invalid: Vec<_> = invalid.into_iter().filter(|invalid| !is_recorded(&invalid.name)).collect();
         for InvalidArgument { name, message } in invalid {
-            if !self.errors.iter().any(|error| error.field == name) {
-                self.error(&name, message);
-            }
+            self.error(&name, message);
         }
         if self.errors.is_empty() {
             Ok(())

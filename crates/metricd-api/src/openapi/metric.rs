@@ -2,6 +2,7 @@
 
 mod argument;
 mod schema;
+mod selection;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, Ref
 use self::argument::parameter;
 use self::schema::{results_of, row_schema};
 use super::api;
+use crate::extract::selection::SELECTION_PARAMETERS;
 use crate::results::document::result_schema;
 
 /// A document to which metrics are added.
@@ -41,6 +43,10 @@ impl MetricDocument {
         let own = parameters(definition);
         let general = operation.parameters.take().unwrap_or_default();
         let general = general.into_iter().filter(|parameter| is_kept(parameter, definition, &own));
+        let general = general.filter_map(|parameter| match (parameter, &definition.contract) {
+            (RefOr::T(parameter), Some(contract)) => selection::narrowed(parameter, contract).map(RefOr::T),
+            (parameter, _) => Some(parameter),
+        });
         operation.parameters = Some(own.iter().cloned().map(RefOr::T).chain(general).collect());
 
         let (row, result) = (row_name(definition), result_name(definition));
@@ -146,6 +152,10 @@ fn is_kept(general: &RefOr<Parameter>, definition: &MetricDefinition, own: &[Par
             is_applied && !own.iter().any(|parameter| parameter.name == name)
         }
         TIME_ZONE => !own.iter().any(|parameter| parameter.name == name),
+        // Without a contract, no column is known.
+        name if SELECTION_PARAMETERS.contains(&name) => {
+            definition.contract.is_some() && !own.iter().any(|parameter| parameter.name == name)
+        }
         _ => true,
     }
 }

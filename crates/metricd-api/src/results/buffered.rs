@@ -97,7 +97,8 @@ impl BufferedRequest {
         let began = Instant::now();
         let result = ran.map(|outcome| {
             let as_of = sent_at.unwrap_or_else(state.now);
-            let body = rows.finish(outcome, period, as_of);
+            let selection = statement.selection().and_then(|selection| selection.applied()).cloned();
+            let body = rows.finish(outcome, period, selection, as_of);
             let tag = request_key.tag(hashable_prefix(&body));
             EncodedResult { body: body.into(), tag, is_truncated: outcome.truncated }
         });

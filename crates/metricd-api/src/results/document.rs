@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use metricd_execution::{
-    AppliedPeriod, Column, EncodeError, Fields, JsonRows, Numbers, RowSink, RunOutcome, RunTiming,
+    AppliedPeriod, AppliedSelection, Column, EncodeError, Fields, JsonRows, Numbers, RowSink, RunOutcome, RunTiming,
 };
 use serde::Serialize;
 use utoipa::openapi::RefOr;
@@ -47,6 +47,10 @@ struct ResultSuffix {
     /// The requested period and how it was applied; null without one.
     #[schema(required)]
     period: Option<AppliedPeriod>,
+    /// The sort, the filters and the offset; absent if the request has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    selection: Option<AppliedSelection>,
     /// When the statement was sent to the database.
     #[schema(format = DateTime)]
     as_of: String,
@@ -127,11 +131,18 @@ impl ResultRows {
     }
 
     /// Returns the document, which ends with `as_of`.
-    pub(crate) fn finish(self, outcome: RunOutcome, period: Option<AppliedPeriod>, as_of: DateTime<Utc>) -> Vec<u8> {
+    pub(crate) fn finish(
+        self,
+        outcome: RunOutcome,
+        period: Option<AppliedPeriod>,
+        selection: Option<AppliedSelection>,
+        as_of: DateTime<Utc>,
+    ) -> Vec<u8> {
         let suffix = ResultSuffix {
             row_count: outcome.row_count,
             truncated: outcome.truncated,
             period,
+            selection,
             as_of: as_of.to_rfc3339_opts(SecondsFormat::Millis, true),
         };
         let mut body = self.rows.finish();

@@ -1,13 +1,14 @@
 //! Limits of a run, and the problems of its errors.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use metricd_database::{Fault, fault_of};
 use metricd_domain::{MetricLimits, RowLimit};
 use metricd_execution::{
-    AppliedPeriod, BoundStatement, InvalidArgument, MetricStatement, PeriodApplication, RunError, RunLimits,
+    AppliedPeriod, BoundStatement, InvalidArgument, MetricStatement, PeriodApplication, RunError, RunLimits, Selection,
 };
 use serde_json::json;
 
@@ -53,11 +54,11 @@ pub(crate) fn run_problem(
     let RunError::Failed { sqlstate, message } = &error else {
         return Problem::from(error).with_contract_staleness(staleness);
     };
-    if fault_of(sqlstate) == Fault::Value && statement.has_unvalidated() {
-        let detail = "PostgreSQL refused the value of a parameter, or a value derived from it.";
-        let named = ran.refusable.as_ref().map(|bound| statement.refused(bound)).unwrap_or_default().into_iter();
+    if let Some((detail, invalid)) = ran.refused(sqlstate, statement) {
+        let named = invalid.into_iter();
         let errors = named.map(|InvalidArgument { name, message }| FieldError { field: name, message }).collect();
-        return Problem::new(ProblemCode::InvalidParameters).with_detail(detail).with_errors(errors).caused_by(error);
+        let problem = Problem::new(ProblemCode::InvalidParameters).with_detail(detail).with_errors(errors);
+        return problem.caused_by(error);
     }
     let database_error = caller::is_author(request).then(|| {
         let message = public_message(sqlstate, message, statement.text());
@@ -71,11 +72,16 @@ pub(crate) fn run_problem(
     }
 }
 
+/// The SQLSTATEs of comparisons that PostgreSQL does not have: there is no operator or no order for a type, or the collation
+/// does not allow it.
+const NOT_COMPARABLE: [&str; 3] = ["42883", "42P22", "0A000"];
+
 /// The properties of an executed statement that decide what its error means.
 #[derive(Debug)]
 pub(crate) struct RanStatement {
     /// The statement, if it has values that only PostgreSQL can parse.
     refusable: Option<BoundStatement>,
+    selection: Option<Arc<Selection>>,
     /// Whether the author's SQL was rewritten to apply a period.
     is_rewritten: bool,
 }
@@ -84,8 +90,23 @@ impl RanStatement {
     pub(crate) fn of(statement: &MetricStatement, bound: &BoundStatement, period: Option<&AppliedPeriod>) -> Self {
         Self {
             refusable: statement.has_unvalidated().then(|| bound.clone()),
+            selection: bound.selection().cloned(),
             is_rewritten: period.is_some_and(|period| period.applied != PeriodApplication::Bound),
         }
+    }
+
+    /// The detail and the errors of the request, if PostgreSQL refused one of its values or comparisons.
+    fn refused(&self, sqlstate: &str, statement: &MetricStatement) -> Option<(&'static str, Vec<InvalidArgument>)> {
+        if fault_of(sqlstate) == Fault::Value {
+            let values = self.refusable.as_ref().map(|bound| statement.refused(bound)).unwrap_or_default();
+            let filters = self.selection.as_ref().map(|selection| selection.refused_values()).unwrap_or_default();
+            let is_possible = statement.has_unvalidated() || !filters.is_empty();
+            let detail = "PostgreSQL refused the value of a parameter, or a value derived from it.";
+            return is_possible.then(|| (detail, values.into_iter().chain(filters).collect()));
+        }
+        let selection = self.selection.as_ref().filter(|selection| selection.compares())?;
+        let detail = "PostgreSQL cannot sort or filter the result like this.";
+        NOT_COMPARABLE.contains(&sqlstate).then(|| (detail, selection.refused_comparisons()))
     }
 
     /// Whether a stale contract may be the cause of the error.

@@ -21,8 +21,8 @@ const MAX_VALIDATORS: u64 = 10_000;
 /// The initial capacity of a key's input; the SQL is most of it.
 const KEY_INPUT_CAPACITY: usize = 1 << 10;
 
-/// A hash of everything that decides a result except the data: definition, tenant, values, period, time zone, limits and how numbers are
-/// written.
+/// A hash of everything that decides a result except the data: definition, tenant, values, period,
+/// selection, time zone, limits and how numbers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RequestKey(pub(crate) blake3::Hash);
 
@@ -97,6 +97,16 @@ impl<'a> ConditionalRequest<'a> {
             add(&[u8::from(day.is_some())]);
             add(day.as_deref().unwrap_or_default().as_bytes());
         }
+        // Other texts may mean the same, and the result has them.
+        if let Some(applied) = statement.selection().and_then(|selection| selection.applied()) {
+            add(b"selection");
+            for texts in [&applied.sort, &applied.filter] {
+                add(&texts.len().to_le_bytes());
+                for text in texts {
+                    add(text.as_bytes());
+                }
+            }
+        }
         if let Some(time_zone) = statement.time_zone() {
             add(b"time zone");
             add(time_zone.as_str().as_bytes());
@@ -107,7 +117,8 @@ impl<'a> ConditionalRequest<'a> {
         let contract = cached.definition.contract.as_ref().filter(|contract| contract.fingerprint().is_some());
         // A value that only PostgreSQL can parse may mean something else by settings.
         let is_validated = cached.statement.as_ref().is_ok_and(|statement| !statement.has_unvalidated());
-        let repeatable = contract.filter(|_| is_validated);
+        let is_repeatable = statement.selection().is_none_or(|selection| selection.is_repeatable());
+        let repeatable = contract.filter(|_| is_validated && is_repeatable);
         Self { state, request, request_key: RequestKey(blake3::hash(&request_key)), repeatable, snapshot: None }
     }
 

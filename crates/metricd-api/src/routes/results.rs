@@ -24,6 +24,7 @@ use crate::auth::caller;
 use crate::extract::conditional::{self, IfNoneMatchHeader};
 use crate::extract::parameters::ResultParameters;
 use crate::extract::query_string::QueryString;
+use crate::extract::selection::SELECTION_PARAMETERS;
 use crate::extract::time_zone::take_time_zone;
 use crate::middleware::{encoding, note_run};
 use crate::problem::problems;
@@ -316,9 +317,16 @@ fn tag(
 /// The parameters that none of the metrics has; probably misspelt.
 fn unknown_parameters(known: &BTreeSet<String>, params: &GetResultsParams) -> Vec<InvalidArgument> {
     let is_unknown = |name: &&String| !is_period(name) && !known.contains(*name);
+    let message = |name: &str| match name {
+        _ if SELECTION_PARAMETERS.contains(&name) => {
+            "results of several metrics are not sorted, filtered or paged: request the metric itself, \
+             `/metrics/{metric_id}`"
+        }
+        _ => "none of the metrics has this parameter",
+    };
     let unknown = params.given.keys().filter(is_unknown).map(|name| InvalidArgument {
         name: name.chars().take(MAX_SHOWN_NAME_CHARS).collect(),
-        message: "none of the metrics has this parameter".to_owned(),
+        message: message(name).to_owned(),
     });
     unknown.collect()
 }

@@ -23,6 +23,7 @@ mod openapi;
 mod parameters;
 mod problems;
 mod results;
+mod selections;
 mod snapshot_scope;
 mod streams;
 mod support;

@@ -180,7 +180,16 @@ async fn a_metrics_document_has_no_schemas_of_others() -> Result<()> {
     let schemas: Vec<_> = document["components"]["schemas"].as_object().context("schemas")?.keys().collect();
     assert_eq!(
         schemas,
-        ["AppliedPeriod", "Column", "FieldError", "PeriodApplication", "Problem", "sales-result", "sales-row"]
+        [
+            "AppliedPeriod",
+            "AppliedSelection",
+            "Column",
+            "FieldError",
+            "PeriodApplication",
+            "Problem",
+            "sales-result",
+            "sales-row"
+        ]
     );
     Ok(())
 }

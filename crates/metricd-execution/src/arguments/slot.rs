@@ -22,8 +22,19 @@ pub(super) struct Slot {
 const INSTANT: &str = "timestamp with time zone";
 
 /// The error for a value with an offset, for a parameter of the type `timestamp`.
-fn with_offset(zone: &TimeZone) -> String {
+pub(crate) fn with_offset(zone: &TimeZone) -> String {
     format!("a `timestamp` has no time zone: write the local time of `{zone}`, without an offset")
+}
+
+/// The error for a value that is none of the labels of an enum type. `None` if it is one.
+pub(crate) fn unknown_label(labels: &[String], value: &str) -> Option<String> {
+    if labels.iter().any(|label| label == value) {
+        return None;
+    }
+    let shown: Vec<_> = labels.iter().take(MAX_SHOWN_LABELS).map(|label| format!("`{}`", visible(label))).collect();
+    let more = if labels.len() > MAX_SHOWN_LABELS { ", …" } else { "" };
+    let value: String = value.chars().take(MAX_SHOWN_CHARS).collect();
+    Some(format!("`{}` is none of the values: expected one of {}{more}", visible(&value), shown.join(", ")))
 }
 
 /// How the values are validated.
@@ -67,14 +78,7 @@ impl Slot {
     /// The error for a value that is not a label of the enum type. `None` if it is one, or if the type is not an enum.
     pub(super) fn unknown_label(&self, value: &str) -> Option<String> {
         let is_array = self.type_name().is_some_and(|type_name| type_name.ends_with("[]"));
-        if self.labels.is_empty() || is_array || self.labels.iter().any(|label| label == value) {
-            return None;
-        }
-        let shown: Vec<_> =
-            self.labels.iter().take(MAX_SHOWN_LABELS).map(|label| format!("`{}`", visible(label))).collect();
-        let more = if self.labels.len() > MAX_SHOWN_LABELS { ", …" } else { "" };
-        let value: String = value.chars().take(MAX_SHOWN_CHARS).collect();
-        Some(format!("`{}` is none of the values: expected one of {}{more}", visible(&value), shown.join(", ")))
+        if self.labels.is_empty() || is_array { None } else { unknown_label(&self.labels, value) }
     }
 
     /// The name of the type, if it is known.

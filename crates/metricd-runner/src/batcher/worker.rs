@@ -1,5 +1,6 @@
 //! Sends the statements that wait in a thread's queue.
 
+use std::sync::Arc;
 use std::thread::ThreadId;
 use std::time::Instant;
 
@@ -44,8 +45,9 @@ impl BatchWorker {
                 return;
             }
             while let Some(runs) = self.next_batch() {
-                acquired
-                    .set_running_of_callers(runs.iter().map(|run| (run.statement.shared_text(), run.permit.clone())));
+                acquired.set_running_of_callers(
+                    runs.iter().map(|run| (Arc::clone(run.statement.origin()), run.permit.clone())),
+                );
                 let mut batch = StatementBatch::new(batcher.0.estimates.clone(), runs);
                 match timeout(BATCH_TIMEOUT, batch.execute(acquired.connection())).await {
                     // A connection that others wait for is passed on.

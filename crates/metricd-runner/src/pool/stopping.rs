@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metricd_connection::Connector;
-use metricd_execution::Permit;
+use metricd_execution::{Permit, without_selection};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -174,7 +174,15 @@ async fn identify_running(
 fn matches_running(running: &str, statement: &str) -> bool {
     let explained = running.strip_prefix("EXPLAIN (").and_then(|rest| rest.split_once(") "));
     let running = explained.map_or(running, |(_, explained)| explained);
-    running == statement || running.len() >= MIN_TRUNCATED_BYTES && statement.starts_with(running)
+    let is_truncated = running.len() >= MIN_TRUNCATED_BYTES && statement.starts_with(running);
+    let is_selected = without_selection(running).is_some_and(|selected| matches_selected(selected, statement));
+    running == statement || is_truncated || is_selected
+}
+
+/// The same for a statement of which a result is selected: its text, and more.
+fn matches_selected(running: &str, statement: &str) -> bool {
+    let is_whole = running.strip_prefix(statement).is_some_and(|rest| rest.starts_with("\n)"));
+    is_whole || running.len() >= MIN_TRUNCATED_BYTES && statement.starts_with(running)
 }
 
 #[cfg(test)]
@@ -193,6 +201,13 @@ mod tests {
         assert!(!matches_running("SELECT 1 + slow()", "SELECT 1"));
         assert!(!matches_running("SELECT 1", "SELECT 1 + slow()"));
         assert!(!matches_running("", "SELECT 2"));
+        let selected = format!("SELECT * FROM (\n{long}\n) AS result LIMIT $1 OFFSET $2");
+        assert!(matches_running(&selected, &long) && matches_running(&selected[..1_023], &long));
+        assert!(matches_running(&format!("EXPLAIN (FORMAT JSON) {selected}"), &long));
+        assert!(matches_running(&selected, &selected) && matches_running(&selected[..1_023], &selected));
+        assert!(
+            !matches_running(&selected, "SELECT x") && !matches_running(&selected, &long.replacen("x + ", "y + ", 1))
+        );
         assert!(!matches_running(&long[..1_023], &long.replacen("x + ", "y + ", 1)));
     }
 }

@@ -8,6 +8,7 @@ mod repeatable;
 mod runner;
 mod sandbox;
 mod schemas;
+mod selections;
 mod streams;
 mod tables;
 mod tenants;

@@ -22,6 +22,7 @@ mod parameters;
 mod private;
 mod replicas;
 mod results;
+mod selections;
 mod streams;
 mod support;
 mod tables;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::http::Version;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{RowLimit, Tenant};
-use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, Numbers, Permit, RequestZone};
+use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, Numbers, Permit, RequestZone, Selection};
 use utoipa::{IntoParams, ToSchema};
 
 use super::metric_id;
@@ -13,6 +13,7 @@ use crate::auth::caller;
 use crate::extract::conditional::IfNoneMatchHeader;
 use crate::extract::parameters::{MetricPath, ResultParameters};
 use crate::extract::query_string::QueryString;
+use crate::extract::selection::{SelectionParams, take_selection};
 use crate::extract::time_zone::take_time_zone;
 use crate::problem::problems;
 use crate::replicas::AfterHeader;
@@ -43,6 +44,7 @@ problems!(
         MetricPath,
         ResultParameters,
         GetMetricParams,
+        SelectionParams,
         IfNoneMatchHeader,
         AfterHeader,
     ),
@@ -95,11 +97,12 @@ async fn run_metric(
     let definition = &cached.definition;
     let statement = cached.statement.as_ref();
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
-    let GetMetricParams { limit, format, numbers, zone, bound, period, after } =
-        GetMetricParams::parse(request, state, statement).await?;
+    let GetMetricParams { limit, format, numbers, zone, bound, period, selection, after } =
+        GetMetricParams::parse(request, state, cached, statement).await?;
 
     let query_cost = caller::query_cost(request, state);
     let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, limit);
+    let bound = bound.selecting(&selection, limits.rows);
     let (tenant, time_zone) = (tenant.cloned(), zone.zone().clone());
     let Some(writer) = format.writer(state.file_writers.as_ref(), cached) else {
         let permit = caller::acquire_query_permit(request, state).await?.into_permit();
@@ -173,14 +176,22 @@ struct GetMetricParams {
     bound: BoundStatement,
     #[param(ignore)]
     period: Option<AppliedPeriod>,
+    /// The sort, the filters and the offset: [`SelectionParams`].
+    #[param(ignore)]
+    selection: Arc<Selection>,
     #[param(ignore)]
     after: AfterHeader,
 }
 
 impl GetMetricParams {
-    /// Parses the parameters: the format, in which the query string takes precedence over `Accept`, the limit, and the
-    /// metric's own parameters.
-    async fn parse(request: &HttpRequest, state: &ApiState, statement: &MetricStatement) -> Result<Self, Problem> {
+    /// Parses the parameters: the format, in which the query string takes precedence over `Accept`, the limit, the
+    /// selection, and the metric's own parameters.
+    async fn parse(
+        request: &HttpRequest,
+        state: &ApiState,
+        cached: &CachedMetric,
+        statement: &MetricStatement,
+    ) -> Result<Self, Problem> {
         let mut query = QueryString::parse(request.query_string());
         let named = query.take("format", Format::parse);
         let negotiated = named.map_or_else(|| Format::negotiate(request), Ok);
@@ -193,17 +204,21 @@ impl GetMetricParams {
         let numbers = if has_own { None } else { query.take(NUMBERS, parse_numbers) };
         let zone = take_time_zone(&mut query, state).await?;
         let after = AfterHeader::take(request, state, &mut query);
-        let (bound, period) = match statement.bind_in(&query.take_rest(), &zone) {
-            Ok(bound) => {
+        let selection = take_selection(&mut query, statement);
+        let selection = Selection::parse(&selection, cached.definition.contract.as_ref(), &zone);
+        let ((bound, period), selection) = match (statement.bind_in(&query.take_rest(), &zone), selection) {
+            (Ok(bound), Ok(selection)) => {
                 query.finish_with(Vec::new())?;
-                bound
+                (bound, Arc::new(selection))
             }
-            Err(invalid) => {
-                let refused = query.finish_with(invalid).err();
+            (bound, selection) => {
+                let invalid = bound.err().into_iter().chain(selection.err()).flatten();
+                let refused = query.finish_with(invalid.collect()).err();
                 let refused = refused.unwrap_or_else(|| Problem::new(ProblemCode::InvalidParameters));
                 return Err(refused.with_contract_staleness(Staleness::Possible));
             }
         };
-        Ok(Self { limit, format: negotiated?, numbers: numbers.unwrap_or_default(), zone, bound, period, after })
+        let (format, numbers) = (negotiated?, numbers.unwrap_or_default());
+        Ok(Self { limit, format, numbers, zone, bound, period, selection, after })
     }
 }

@@ -106,7 +106,7 @@ impl Entry {
             Self::Prepared(mut prepared) => match (prepared.outcome.take(), prepared.cached.statement.as_ref()) {
                 (Some(Ok(outcome)), _) => {
                     let Prepared { period, rows, .. } = *prepared;
-                    let result = rows.finish(outcome, period, as_of);
+                    let result = rows.finish(outcome, period, None, as_of);
                     return EncodedEntry {
                         body: entry(id, 200, "result", &result),
                         is_truncated: outcome.truncated,

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use metricd_domain::SqlText;
-use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, SnapshotRun, Statement};
+use metricd_domain::{Contract, RowLimit, RowOffset, SqlText};
+use metricd_execution::{
+    BoundStatement, JsonRows, MetricRunner, Permit, RequestZone, RunError, RunLimits, Selection, SelectionRequest,
+    SnapshotRun, Statement,
+};
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio_postgres::Client;
@@ -47,6 +50,14 @@ fn limits() -> RunLimits {
 
 fn bound(sql: &str) -> Result<BoundStatement> {
     Ok(BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?))
+}
+
+/// The second page of the statement's rows.
+fn page(sql: &str) -> Result<BoundStatement> {
+    let request = SelectionRequest { offset: RowOffset::parse("1")?, ..SelectionRequest::default() };
+    let selection = Selection::parse(&request, Some(&Contract::default()), &RequestZone::default());
+    let selection = Arc::new(selection.map_err(|faults| anyhow::anyhow!("{faults:?}"))?);
+    Ok(bound(sql)?.selecting(&selection, RowLimit::default()))
 }
 
 async fn runner(max_connections: usize) -> Result<(TestDatabase, Client, PgRunner)> {
@@ -92,14 +103,19 @@ async fn a_statement_that_does_not_stop_keeps_its_connection_and_permit_and_is_n
     let outcome = run(&runner, &slow, limits()).await;
     assert!(matches!(outcome, Err(RunError::Quarantined)), "{outcome:?}");
     assert!(again.elapsed() < Duration::from_millis(100), "at once");
+    let page = page(&slow)?;
+    let outcome = runner.run(&page, None, limits(), Permit::default(), &mut JsonRows::default()).await;
+    assert!(matches!(outcome, Err(RunError::Quarantined)), "neither is a page of it: {outcome:?}");
     assert_eq!(computing(&client).await?, 1, "it is not run twice");
     assert_eq!(rows(&runner, "SELECT 1 AS one").await?, r#"[{"one":1}]"#, "others are");
     runner.check().await?;
 
     until_none_is_stuck(&runner).await?;
     assert_eq!((computing(&client).await?, Arc::strong_count(&held)), (0, 1));
-    let outcome = run(&runner, &slow, limits()).await;
+    let outcome = runner.run(&page, None, limits(), Permit::default(), &mut JsonRows::default()).await;
     assert!(matches!(outcome, Err(RunError::NotStopped { .. })), "it is run again: {outcome:?}");
+    let outcome = run(&runner, &slow, limits()).await;
+    assert!(matches!(outcome, Err(RunError::Quarantined)), "as a page it is the same statement: {outcome:?}");
     until_none_is_stuck(&runner).await
 }
 
