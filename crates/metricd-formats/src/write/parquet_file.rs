@@ -22,11 +22,21 @@ pub(super) struct ParquetWriter {
     batch: RowBatch,
     writer: Option<ArrowWriter<Output>>,
     output: Output,
+    /// Whether the caller keeps all of the file, so that rows in an incomplete row group count too.
+    is_buffered: bool,
+    /// The estimated size of the incomplete row group, in bytes.
+    row_group_bytes: usize,
 }
 
 impl ParquetWriter {
     pub(super) fn new(head: ResultHead) -> Self {
-        Self { head, batch: RowBatch::default(), writer: None, output: Output::default() }
+        let (batch, output) = (RowBatch::default(), Output::default());
+        Self { head, batch, writer: None, output, is_buffered: false, row_group_bytes: 0 }
+    }
+
+    /// A writer of a file that the caller keeps until it is complete.
+    pub(super) fn buffered(head: ResultHead) -> Self {
+        Self { is_buffered: true, ..Self::new(head) }
     }
 
     fn properties(&self) -> WriterProperties {
@@ -43,6 +53,7 @@ impl ParquetWriter {
     fn write_batch(&mut self) -> Result<(), EncodeError> {
         if let (Some(writer), Some(batch)) = (&mut self.writer, self.batch.take()?) {
             writer.write(&batch).map_err(writer_error)?;
+            self.row_group_bytes = writer.in_progress_size();
         }
         Ok(())
     }
@@ -59,8 +70,9 @@ impl RowWriter for ParquetWriter {
     }
 
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
-        // Encoded rows are mostly smaller than PostgreSQL's, so this counts only those that are not encoded yet.
-        if out.len() + self.batch.size_bytes() + fields.size_bytes() > max_bytes {
+        // Encoded rows are mostly smaller than PostgreSQL's. In a stream, only those that are not encoded yet count.
+        let row_group_bytes = if self.is_buffered { self.row_group_bytes } else { 0 };
+        if out.len() + row_group_bytes + self.batch.size_bytes() + fields.size_bytes() > max_bytes {
             return Ok(false);
         }
         self.batch.push(fields)?;
