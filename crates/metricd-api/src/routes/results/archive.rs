@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_DISPOSITION;
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::RowLimit;
 use metricd_execution::{
@@ -31,14 +32,20 @@ pub(super) struct Archive<'a> {
     pub(super) numbers: Numbers,
 }
 
+/// After this many bytes of rows, other tasks of the thread run: compressing them takes some milliseconds.
+const YIELD_BYTES: usize = 256 << 10;
+
 /// Collects the member of a metric.
 pub(super) struct MemberRows {
     numbers: Numbers,
     writer: Box<dyn RowWriter>,
     columns: Vec<Column>,
     written: Vec<u8>,
+    /// The size of the rows since other tasks have run.
+    unyielded_bytes: usize,
 }
 
+#[async_trait]
 impl RowSink for MemberRows {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
         self.columns = columns.to_vec();
@@ -46,7 +53,17 @@ impl RowSink for MemberRows {
     }
 
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
+        self.unyielded_bytes += fields.size_bytes();
         self.writer.row(fields, max_bytes, &mut self.written)
+    }
+
+    fn is_full(&self) -> bool {
+        self.unyielded_bytes >= YIELD_BYTES
+    }
+
+    async fn flush(&mut self) {
+        self.unyielded_bytes = 0;
+        tokio::task::yield_now().await;
     }
 }
 
@@ -65,7 +82,7 @@ impl ResultsFormat for Archive<'_> {
 
     fn rows(&self, cached: &Arc<CachedMetric>) -> MemberRows {
         let writer = self.files.member(self.format, result_head(cached));
-        MemberRows { numbers: self.numbers, writer, columns: Vec::new(), written: Vec::new() }
+        MemberRows { numbers: self.numbers, writer, columns: Vec::new(), written: Vec::new(), unyielded_bytes: 0 }
     }
 
     fn respond(
