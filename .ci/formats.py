@@ -1,4 +1,5 @@
-"""Fetches metrics with values of every type in every format, and compares what each library reads with the JSON result."""
+"""Fetches metrics with values of every type in every format, alone and several in one file, and compares what each library
+reads with the JSON result."""
 
 import base64
 import io
@@ -8,6 +9,7 @@ import struct
 import sys
 import urllib.error
 import urllib.request
+import zipfile
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -233,6 +235,17 @@ def unescaped(value):
     return openpyxl.utils.escape.unescape(value) if isinstance(value, str) else value
 
 
+def sheet_columns(sheet):
+    """The columns of a sheet with the values of every type."""
+    names = [cell.value for cell in sheet[1]]
+    columns = {name: [] for name in names}
+    for cells in sheet.iter_rows(min_row=2):
+        for name, cell in zip(names, cells):
+            assert cell.data_type != "f", f"{name} is a formula"
+            columns[name].append(from_cell(TYPES[name], unescaped(cell.value)))
+    return lists_of_decimals(columns)
+
+
 def check_xlsx(rows):
     headers, body = fetch("/metrics/types?format=xlsx")
     assert headers["content-disposition"] == 'attachment; filename="types.xlsx"', headers["content-disposition"]
@@ -241,13 +254,9 @@ def check_xlsx(rows):
     book = openpyxl.load_workbook(path)
     assert book.sheetnames == ["Values_ types"], book.sheetnames
     sheet = book.active
-    names = [cell.value for cell in sheet[1]]
-    columns = {name: [] for name in names}
-    for cells in sheet.iter_rows(min_row=2):
-        for name, cell in zip(names, cells):
-            assert cell.data_type != "f", f"{name} is a formula"
-            columns[name].append(from_cell(TYPES[name], unescaped(cell.value)))
-    compare("openpyxl, xlsx", lists_of_decimals(columns), rows)
+    columns = sheet_columns(sheet)
+    names = list(columns)
+    compare("openpyxl, xlsx", columns, rows)
     for name, number_format in [("recent", "yyyy\\-mm\\-dd"), ("recent_timestamptz", 'yyyy\\-mm\\-dd\\ hh:mm:ss.000"Z"')]:
         cell = sheet.cell(2, names.index(name) + 1)
         assert (cell.is_date, cell.number_format) == (True, number_format), (name, cell.number_format)
@@ -325,17 +334,78 @@ def check_extremes():
     print("the extremes are equal, and what a format cannot hold is refused")
 
 
+SEVERAL = "/results?metric_id=types&metric_id=TYPES&metric_id=failing&metric_id=types"
+
+
+def check_archives(rows):
+    """Zip archives of Parquet, Arrow and CSV, with a metric that fails and one that differs by case alone."""
+    for format_name in ("parquet", "arrow", "csv"):
+        headers, body = fetch(f"{SEVERAL}&format={format_name}")
+        assert headers["content-type"] == "application/zip", headers["content-type"]
+        archive = zipfile.ZipFile(io.BytesIO(body))
+        assert archive.testzip() is None
+        names = ["types." + format_name, "TYPES-2." + format_name]
+        assert archive.namelist() == ["results.json", *names], archive.namelist()
+        entries = json.loads(archive.read("results.json"))["results"]
+        assert [entry.get("result", {}).get("file") for entry in entries] == [*names, None], entries
+        assert entries[0]["result"]["row_count"] == len(rows) and entries[2]["problem"]["code"] == "query-failed", entries
+        folder = FOLDER / f"archive-{format_name}"
+        archive.extractall(folder)
+        for path in (folder / name for name in names):
+            match format_name:
+                case "parquet":
+                    compare("pyarrow, parquet in an archive", pyarrow.parquet.read_table(path).to_pydict(), rows)
+                    compare("pandas, parquet in an archive", lists(pandas.read_parquet(path, dtype_backend="pyarrow")), rows)
+                    compare("polars, parquet in an archive", polars.read_parquet(path).to_dict(as_series=False), rows)
+                    compare("duckdb, parquet in an archive", duck(f"SELECT * FROM read_parquet('{path}')"), rows)
+                case "arrow":
+                    compare("pyarrow, arrow in an archive", pyarrow.ipc.open_stream(path).read_all().to_pydict(), rows)
+                case "csv":
+                    _, alone = fetch("/metrics/types?format=csv")
+                    assert path.read_bytes() == alone
+                    frame = pandas.read_csv(path, dtype=str, keep_default_na=False)
+                    assert [int(value) for value in frame["int8"][:2]] == [row["int8"] for row in rows[:2]]
+                    print("csv in an archive: equal")
+
+
+def check_workbook(rows):
+    """A workbook of several results."""
+    headers, body = fetch(f"{SEVERAL}&format=xlsx")
+    assert headers["content-disposition"] == 'attachment; filename="results.xlsx"', headers["content-disposition"]
+    path = FOLDER / "results.xlsx"
+    path.write_bytes(body)
+    book = openpyxl.load_workbook(path)
+    names = ["Values_ types", "Values_ TYPES (2)"]
+    assert book.sheetnames == ["Results", *names], book.sheetnames
+    for name in names:
+        compare("openpyxl, a sheet of several", sheet_columns(book[name]), rows)
+    frames = pandas.read_excel(path, sheet_name=None)
+    summary = frames["Results"]
+    assert list(frames) == book.sheetnames and all(len(frames[name]) == len(rows) for name in names), frames.keys()
+    assert summary["metric_id"].tolist() == ["types", "TYPES", "failing"], summary
+    assert summary["sheet"].tolist()[:2] == names and summary["row_count"].tolist()[:2] == [len(rows)] * 2, summary
+    assert summary["truncated"].tolist()[:2] == [False, False] and summary["problem"].tolist()[2] == "query-failed", summary
+    assert isinstance(summary["as_of"][0], pandas.Timestamp), summary
+    frames = polars.read_excel(path, sheet_id=0, engine="openpyxl", infer_schema_length=None)
+    assert list(frames) == book.sheetnames and all(len(frames[name]) == len(rows) for name in names), frames.keys()
+    print("pandas and polars read the workbook")
+
+
 def main():
     row = lambda index: "SELECT " + ", ".join(f"({column[index]})::{column[1]} AS {column[0]}" for column in COLUMNS)
     nulls = "SELECT 3, " + ", ".join(f"NULL::{column[1]}" for column in COLUMNS[1:])
     # The typed columns of a subquery keep their modifiers.
     create("types", f"SELECT * FROM ({row(2)} UNION ALL {row(3)} UNION ALL {nulls}) AS v")
+    create("TYPES", f"SELECT * FROM ({row(2)} UNION ALL {row(3)} UNION ALL {nulls}) AS v")
+    create("failing", "SELECT 1 / (count(*) - 1) AS n FROM generate_series(1, 1)")
     create("extremes", EXTREMES)
     rows = expected("types")
     check_parquet(rows)
     check_arrow(rows)
     check_xlsx(rows)
     check_text(rows)
+    check_archives(rows)
+    check_workbook(rows)
     check_extremes()
 
 

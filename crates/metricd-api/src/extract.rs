@@ -5,6 +5,7 @@ pub(crate) mod conditional;
 pub(crate) mod decoding;
 pub(crate) mod fields;
 pub(crate) mod negotiation;
+pub(crate) mod numbers;
 pub(crate) mod paging;
 pub(crate) mod parameters;
 pub(crate) mod query_string;

@@ -110,6 +110,16 @@ impl Problem {
         self.code
     }
 
+    /// The invalid inputs.
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    /// The problem without its cause, which the log has already.
+    pub(crate) fn logged(&self) -> Self {
+        Self { cause: None, ..self.clone() }
+    }
+
     pub(crate) fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }

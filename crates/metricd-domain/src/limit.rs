@@ -18,6 +18,9 @@ pub struct InvalidRowLimit {
 }
 
 impl RowLimit {
+    /// The limit of a buffered result by default.
+    pub const DEFAULT: Self = Self(1_000);
+
     /// The maximum limit of a buffered result.
     pub const MAX: Self = Self(10_000);
 
@@ -104,7 +107,7 @@ impl fmt::Display for RowOffset {
 
 impl Default for RowLimit {
     fn default() -> Self {
-        Self(1_000)
+        Self::DEFAULT
     }
 }
 

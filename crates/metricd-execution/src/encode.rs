@@ -3,8 +3,10 @@
 //!
 //! `field` selects the encoder of a value by its type. The encoders are in `number`, `calendar`, `array`,
 //! `array_literal` and `digits`. `csv`, `ndjson`, `json_rows` and `json_columns` write rows. `numbers`
-//! decides which numbers are texts. `file` is the port of the formats that an adapter writes.
+//! decides which numbers are texts. `file` is the port of the formats that an adapter writes, and `archive` has
+//! those of several results in one file.
 
+mod archive;
 mod array;
 mod array_literal;
 mod calendar;
@@ -21,6 +23,7 @@ mod numbers;
 
 use async_trait::async_trait;
 
+pub use archive::{ArchiveFormat, ArchiveMember, MemberContent};
 pub use csv::CsvWriter;
 pub use field::{DeclaredDigits, FieldType};
 pub use fields::{Fields, Row};

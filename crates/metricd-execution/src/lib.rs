@@ -74,8 +74,8 @@
 //! # Encode rows
 //!
 //! [`JsonRows`] writes rows as JSON into the buffer of the response. [`CsvWriter`] and [`NdjsonWriter`] write rows for
-//! sinks that stream. [`FileWriters`] is the port of the formats that need large libraries; its adapter is in
-//! `metricd-formats`.
+//! sinks that stream. [`FileWriters`] is the port of the formats that need large libraries, and of several results in one
+//! file; its adapter is in `metricd-formats`.
 //!
 //! ```
 //! use metricd_execution::{Column, FieldType, JsonRows, Row, RowSink};
@@ -119,8 +119,8 @@ mod validate;
 pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication, is_period};
 pub use bound::{BoundStatement, Expected};
 pub use encode::{
-    Column, CsvWriter, DeclaredDigits, EncodeError, FieldType, Fields, FileFormat, FileWriters, JsonRows, NdjsonWriter,
-    Numbers, ResultHead, Row, RowSink, RowWriter,
+    ArchiveFormat, ArchiveMember, Column, CsvWriter, DeclaredDigits, EncodeError, FieldType, Fields, FileFormat,
+    FileWriters, JsonRows, MemberContent, NdjsonWriter, Numbers, ResultHead, Row, RowSink, RowWriter,
 };
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, AllowedSchema, Guard};

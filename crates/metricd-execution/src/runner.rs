@@ -166,7 +166,8 @@ impl RunError {
 pub struct SnapshotRun<'a> {
     /// The statement.
     pub statement: &'a BoundStatement,
-    /// The limits of the statement. The write timeout has no effect, because the sink is never full.
+    /// The limits of the statement. The write timeout has no effect: a sink does not wait for a client. It may be full in
+    /// order to let other tasks run.
     pub limits: RunLimits,
     /// The sink that receives the rows.
     pub sink: &'a mut dyn RowSink,

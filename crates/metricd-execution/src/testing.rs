@@ -3,10 +3,8 @@
 mod resolver;
 
 use std::collections::{HashMap, HashSet};
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -271,6 +269,7 @@ impl ScriptedRunner {
         tenant: Option<&Tenant>,
         limits: RunLimits,
         sink: &mut dyn RowSink,
+        never_ending: impl Future<Output = Result<RunOutcome, RunError>>,
     ) -> Result<RunOutcome, RunError> {
         if let (Some(Ok(described)), Some(expected)) = (self.description(statement.text()), statement.expected()) {
             described.meets(expected)?;
@@ -300,7 +299,7 @@ impl ScriptedRunner {
         match result.ending {
             Ending::Complete => Ok(RunOutcome { row_count, truncated: false }),
             Ending::Fails(error) => Err(error()),
-            Ending::Never => std::future::pending().await,
+            Ending::Never => never_ending.await,
         }
     }
 }
@@ -315,7 +314,7 @@ impl MetricRunner for ScriptedRunner {
         permit: Permit,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
-        let outcome = self.answer_into(statement, tenant, limits, sink).await;
+        let outcome = self.answer_into(statement, tenant, limits, sink, std::future::pending()).await;
         drop(permit);
         sink.timed(Self::TIMING);
         outcome
@@ -332,12 +331,8 @@ impl MetricRunner for ScriptedRunner {
         let mut outcomes = Vec::new();
         for SnapshotRun { statement, limits, sink } in runs {
             // The clock of a test may be paused, so only a run that never ends exceeds the time limit.
-            let mut run = std::pin::pin!(self.answer_into(statement, tenant, limits, sink));
-            let ended = poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await;
-            outcomes.push(match ended {
-                Poll::Ready(outcome) => outcome,
-                Poll::Pending => Err(RunError::TimedOut { limit: time }),
-            });
+            let timed_out = async { Err(RunError::TimedOut { limit: time }) };
+            outcomes.push(self.answer_into(statement, tenant, limits, sink, timed_out).await);
         }
         Ok(SnapshotBatchOutcome { outcomes, timing: Self::TIMING })
     }

@@ -1,30 +1,34 @@
 //! Writes results as files, from PostgreSQL's binary values and without a copy of the whole result.
 //!
 //! `parquet_file` and `arrow_stream` write batches of rows, which `batch` collects in the builders of `column`. `numeric`,
-//! `list`, `time` and `labels` decode values. `xlsx` writes rows as they come.
+//! `list`, `time` and `labels` decode values. `xlsx` writes rows as they come, into an archive of `zip_entry`. `archive` puts
+//! several results into one file, with names of `names`.
 
+mod archive;
 mod arrow_stream;
 mod batch;
 mod column;
 mod labels;
 mod list;
+mod names;
 mod numeric;
 mod parquet_file;
 mod schema;
 mod time;
 mod xlsx;
+mod zip_entry;
 
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use metricd_execution::{EncodeError, FileFormat, FileWriters, ResultHead, RowWriter};
+use metricd_execution::{ArchiveFormat, ArchiveMember, EncodeError, FileFormat, FileWriters, ResultHead, RowWriter};
 
 use self::arrow_stream::ArrowStreamWriter;
 use self::parquet_file::ParquetWriter;
-use self::xlsx::XlsxWriter;
+use self::xlsx::workbook_writer;
 
-/// Writes results as Parquet, Arrow IPC and XLSX.
+/// Writes results as Parquet, Arrow IPC and XLSX, and several of them as zip archives and workbooks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ResultFiles;
 
@@ -33,8 +37,20 @@ impl FileWriters for ResultFiles {
         match format {
             FileFormat::Parquet => Box::new(ParquetWriter::new(head)),
             FileFormat::Arrow => Box::new(ArrowStreamWriter::new(head)),
-            FileFormat::Xlsx => Box::new(XlsxWriter::new(head)),
+            FileFormat::Xlsx => Box::new(workbook_writer(&head)),
         }
+    }
+
+    fn member(&self, format: ArchiveFormat, head: ResultHead) -> Box<dyn RowWriter> {
+        Box::new(archive::member(format, head))
+    }
+
+    fn member_names(&self, format: ArchiveFormat, heads: &[ResultHead]) -> Vec<String> {
+        archive::member_names(format, heads)
+    }
+
+    fn archive(&self, format: ArchiveFormat, title: &str, members: Vec<ArchiveMember>) -> Result<Vec<u8>, EncodeError> {
+        archive::archive(format, title, members)
     }
 }
 

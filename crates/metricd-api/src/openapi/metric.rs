@@ -64,7 +64,9 @@ impl MetricDocument {
         operation.operation_id = Some(format!("get_dashboard_results_{id}"));
         operation.summary = Some(format!("{name}: all results"));
         let general = operation.parameters.take().unwrap_or_default();
-        let general = general.into_iter().filter(|general| !["dashboard_id", "parameters"].contains(&name_of(general)));
+        let general = general
+            .into_iter()
+            .filter(|general| !["dashboard_id", "numbers", "parameters"].contains(&name_of(general)));
         operation.parameters = Some(general.chain(shared_parameters(items)).collect());
         let entries = items.iter().map(|(id, definition)| (*id, definition.map(result_name)));
         set_result_schema(&mut operation, &RefOr::T(results_of(entries)));

@@ -21,6 +21,17 @@ impl PartialSchema for ProblemSchema {
         let metrics = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String));
         let metrics = metrics.description(Some("With `table-in-use`: the ids of the metrics that read the table."));
         document.properties.insert("metrics".to_owned(), RefOr::T(metrics.into()));
+        let failed = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property("metric_id", ObjectBuilder::new().schema_type(Type::String))
+            .required("metric_id")
+            .property("status", ObjectBuilder::new().schema_type(Type::Integer))
+            .required("status")
+            .property("problem", reference::<Self>())
+            .required("problem");
+        let failed = ArrayBuilder::new().items(failed);
+        let failed = failed.description(Some("If no metric of a file has a result: the problem of each."));
+        document.properties.insert("results".to_owned(), RefOr::T(failed.into()));
         let text = |description: &str| {
             ObjectBuilder::new().schema_type(Type::String).description(Some(description.to_owned()))
         };

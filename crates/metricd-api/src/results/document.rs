@@ -26,7 +26,7 @@ struct ResultPrefix<'a> {
 /// A column of a result.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Column)]
-struct ColumnResponse<'a> {
+pub(crate) struct ColumnResponse<'a> {
     name: &'a str,
     /// PostgreSQL's name of the type.
     r#type: &'a str,

@@ -1,8 +1,8 @@
-//! The formats of a result, and content negotiation.
+//! The formats of results, and content negotiation.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{Accept, Header, Quality};
-use metricd_execution::{CsvWriter, FileFormat, FileWriters, NdjsonWriter, ResultHead, RowWriter};
+use metricd_execution::{ArchiveFormat, CsvWriter, FileFormat, FileWriters, NdjsonWriter, ResultHead, RowWriter};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -64,6 +64,18 @@ impl Format {
         }
     }
 
+    /// The format of several results in one file; `None` for JSON.
+    pub(crate) fn archive(self) -> Option<ArchiveFormat> {
+        Some(match self {
+            Self::Json => return None,
+            Self::Csv => ArchiveFormat::Csv,
+            Self::Ndjson => ArchiveFormat::Ndjson,
+            Self::Parquet => ArchiveFormat::Parquet,
+            Self::Arrow => ArchiveFormat::Arrow,
+            Self::Xlsx => ArchiveFormat::Xlsx,
+        })
+    }
+
     /// The value of `Content-Disposition`, if the result is saved as a file.
     pub(crate) fn content_disposition(self, metric_id: &str) -> Option<String> {
         let is_saved = self == Self::Csv || self.file().is_some();
@@ -72,15 +84,33 @@ impl Format {
 
     /// The format with the highest quality in `Accept` (RFC 9110, section 12.5.1); JSON without a valid `Accept`.
     pub(crate) fn negotiate(request: &HttpRequest) -> Result<Self, Problem> {
+        Self::best(request, Self::content_type).ok_or_else(|| Problem::new(ProblemCode::NotAcceptable))
+    }
+
+    /// The same for several results: JSON, a zip archive of CSV, or a workbook.
+    pub(crate) fn negotiate_archive(request: &HttpRequest) -> Result<Self, Problem> {
+        let content_type = |format: Self| format.archive().map_or(format.content_type(), ArchiveFormat::media_type);
+        let (json, csv, xlsx) =
+            (Self::Json.content_type(), ArchiveFormat::Csv.media_type(), ArchiveFormat::Xlsx.media_type());
+        let detail = format!(
+            "The header `Accept` allows none of the formats of several results: expected `{json}`, `{csv}` or `{xlsx}`. The \
+             parameter `format` chooses the files in a zip archive."
+        );
+        Self::best(request, content_type).ok_or_else(|| Problem::new(ProblemCode::NotAcceptable).with_detail(detail))
+    }
+
+    /// The most acceptable format, of those with these content types.
+    fn best(request: &HttpRequest, content_type: impl Fn(Self) -> &'static str) -> Option<Self> {
         let ranges = Accept::parse(request).map(|accept| accept.0).unwrap_or_default();
         if ranges.is_empty() {
-            return Ok(Self::Json);
+            return Some(Self::Json);
         }
         let quality = |format: Self| {
             let fitting = ranges.iter().filter_map(|range| {
                 let item = &range.item;
                 let parameters = item.params().map(|(name, value)| (name.as_str(), value.as_str()));
-                let specificity = format.fits((item.type_().as_str(), item.subtype().as_str()), parameters)?;
+                let specificity =
+                    fits(content_type(format), (item.type_().as_str(), item.subtype().as_str()), parameters)?;
                 Some((specificity, range.quality))
             });
             // The most specific matching range decides.
@@ -88,37 +118,7 @@ impl Format {
         };
         let liked = Self::ALL.into_iter().filter_map(|format| Some((quality(format)?, format)));
         let best = liked.reduce(|best, other| if other.0 > best.0 { other } else { best });
-        best.map(|(_, format)| format).ok_or_else(|| Problem::new(ProblemCode::NotAcceptable))
-    }
-
-    /// The specificity with which a media range matches this format; `None` if it does not match.
-    fn fits<'a>(self, range: (&str, &str), parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Option<usize> {
-        let (kind, subtype) = self.media_type();
-        match range {
-            ("*", "*") => Some(0),
-            (range, "*") if range == kind => Some(1),
-            (range, name) if range == kind && name == subtype => {
-                // An unknown parameter is ignored; a known one must have the value that is sent.
-                let known = [("charset", "utf-8"), ("header", "present")];
-                let contradicts = |(name, value): (&str, &str)| {
-                    known.iter().any(|(known, answered)| name == *known && !value.eq_ignore_ascii_case(answered))
-                };
-                let mut count = 0;
-                for parameter in parameters {
-                    if contradicts(parameter) {
-                        return None;
-                    }
-                    count += 1;
-                }
-                Some(2 + count)
-            }
-            _ => None,
-        }
-    }
-
-    fn media_type(self) -> (&'static str, &'static str) {
-        let essence = self.content_type().split(';').next().unwrap_or_default();
-        essence.split_once('/').unwrap_or_default()
+        best.map(|(_, format)| format)
     }
 
     /// The value of `Content-Type`.
@@ -142,8 +142,38 @@ impl Format {
     }
 }
 
+/// The specificity with which a media range matches a content type; `None` if it does not match.
+fn fits<'a>(
+    content_type: &str,
+    range: (&str, &str),
+    parameters: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Option<usize> {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    let (kind, subtype) = essence.split_once('/').unwrap_or_default();
+    match range {
+        ("*", "*") => Some(0),
+        (range, "*") if range == kind => Some(1),
+        (range, name) if range == kind && name == subtype => {
+            // An unknown parameter is ignored; a known one must have the value that is sent.
+            let known = [("charset", "utf-8"), ("header", "present")];
+            let contradicts = |(name, value): (&str, &str)| {
+                known.iter().any(|(known, answered)| name == *known && !value.eq_ignore_ascii_case(answered))
+            };
+            let mut count = 0;
+            for parameter in parameters {
+                if contradicts(parameter) {
+                    return None;
+                }
+                count += 1;
+            }
+            Some(2 + count)
+        }
+        _ => None,
+    }
+}
+
 /// What a file says about the metric's result.
-fn result_head(cached: &CachedMetric) -> ResultHead {
+pub(crate) fn result_head(cached: &CachedMetric) -> ResultHead {
     let definition = &cached.definition;
     let contract = definition.contract.as_ref();
     let columns = contract.iter().flat_map(|contract| contract.columns());
@@ -170,6 +200,26 @@ mod tests {
             request = request.append_header(("accept", *value));
         }
         Format::negotiate(&request.to_http_request()).ok()
+    }
+
+    #[test]
+    fn several_results_are_json_a_zip_archive_of_csv_or_a_workbook() {
+        use Format::{Csv, Json, Xlsx};
+        for (accept, expected) in [
+            ("", Some(Json)),
+            ("*/*", Some(Json)),
+            ("application/*", Some(Json)),
+            ("application/zip", Some(Csv)),
+            ("application/zip, application/json;q=0.9", Some(Csv)),
+            ("application/json;q=0, */*", Some(Csv)),
+            ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet, application/zip;q=0.9", Some(Xlsx)),
+            ("text/csv", None),
+            ("application/vnd.apache.parquet", None),
+            ("text/html", None),
+        ] {
+            let request = TestRequest::default().append_header(("accept", accept)).to_http_request();
+            assert_eq!(Format::negotiate_archive(&request).ok(), expected, "{accept}");
+        }
     }
 
     #[test]

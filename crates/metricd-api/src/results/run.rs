@@ -16,24 +16,49 @@ use crate::auth::caller;
 use crate::results::contracts::Staleness;
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
+/// How a result reaches the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// It is sent when it is complete.
+    Buffered {
+        /// The row limit without one of the request.
+        rows: RowLimit,
+        /// The largest result, in bytes.
+        size_bytes: usize,
+    },
+    /// It is sent while it is read.
+    Streamed,
+}
+
+impl Delivery {
+    /// A JSON document: 1 000 rows, and 16 MiB.
+    pub(crate) const JSON: Self = Self::Buffered { rows: RowLimit::DEFAULT, size_bytes: 16 << 20 };
+}
+
 /// The limits of a run: the lowest of the server's, the metric's and the request's. The cost limit depends on the
 /// caller's scopes.
 pub(crate) fn run_limits(
     state: &ApiState,
     query_cost: u64,
     metric: MetricLimits,
-    is_stream: bool,
+    delivery: Delivery,
     rows: Option<RowLimit>,
 ) -> RunLimits {
-    let default = RunLimits::default();
-    let rows = rows.unwrap_or(if is_stream { RowLimit::STREAM_MAX } else { default.rows });
     let lowered = |server: u64, metric: Option<NonZeroU64>| metric.map_or(server, |metric| metric.get().min(server));
     let time_ms = lowered(u64::try_from(state.query_timeout.as_millis()).unwrap_or(u64::MAX), metric.time_ms);
-    let size_bytes = lowered(default.size_bytes as u64, metric.size_bytes);
+    let (default_rows, size_bytes) = match delivery {
+        Delivery::Buffered { rows, size_bytes } => {
+            let size_bytes = lowered(size_bytes as u64, metric.size_bytes);
+            (rows, usize::try_from(size_bytes).unwrap_or(usize::MAX))
+        }
+        // A stream buffers one chunk.
+        Delivery::Streamed => (RowLimit::STREAM_MAX, RunLimits::default().size_bytes),
+    };
+    let rows = rows.unwrap_or(default_rows);
+    let is_stream = delivery == Delivery::Streamed;
     RunLimits {
         rows: metric.rows.map_or(rows, |metric| rows.at_most(metric.get())),
-        // A stream buffers one chunk.
-        size_bytes: if is_stream { default.size_bytes } else { usize::try_from(size_bytes).unwrap_or(usize::MAX) },
+        size_bytes,
         time: Duration::from_millis(time_ms),
         // With a cost limit of its own, an author could probe the planner's statistics of other tenants' rows.
         cost: lowered(query_cost, metric.cost.filter(|_| state.tenants.is_none())),

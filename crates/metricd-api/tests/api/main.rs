@@ -1,6 +1,7 @@
 //! The HTTP API: a server on a free port, with a repository in memory and a scripted runner.
 
 mod access;
+mod archives;
 mod coalescing;
 mod compression;
 mod conditional;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use super::RowWriter;
+use super::{ArchiveFormat, ArchiveMember, EncodeError, RowWriter};
 
 /// A format of result files that an adapter writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,7 +12,7 @@ pub enum FileFormat {
     Parquet,
     /// The stream format of Arrow IPC.
     Arrow,
-    /// A workbook of Office Open XML with one sheet.
+    /// A workbook of Office Open XML.
     Xlsx,
 }
 
@@ -60,12 +60,33 @@ pub struct ResultHead {
 
 /// Writes results as files.
 ///
+/// Several results of one file are written and compressed one by one, also concurrently. At the end they are copied into
+/// the file as they are.
+///
 /// # Contract
 ///
 /// - A file has every row that [`RowWriter::row`] accepted, with every digit and microsecond, or writing fails.
 /// - Without [`RowWriter::finish`], the bytes are not a valid file.
-/// - A writer holds a bounded number of bytes, regardless of the number of rows.
+/// - A [`Self::writer`] holds a bounded number of bytes, regardless of the number of rows.
+/// - A [`Self::member`] accepts rows until what it has written, and what it holds back, would exceed the limit of
+///   [`RowWriter::row`]. Compressors hold back a few hundred KiB more.
+/// - The same rows make the same bytes.
 pub trait FileWriters: Debug + Send + Sync {
     /// Creates a writer for one result.
     fn writer(&self, format: FileFormat, head: ResultHead) -> Box<dyn RowWriter>;
+
+    /// Creates a writer for one result of several. Its output is the content of a
+    /// [`MemberContent::Result`](super::MemberContent::Result).
+    fn member(&self, format: ArchiveFormat, head: ResultHead) -> Box<dyn RowWriter>;
+
+    /// Names for the members with these heads: from the ids of the metrics in a zip archive, from their titles in a
+    /// workbook. They are valid in the format, and differ also if case is ignored.
+    fn member_names(&self, format: ArchiveFormat, heads: &[ResultHead]) -> Vec<String>;
+
+    /// Makes the file of the members, in this order. The title is a property of a workbook.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::Writer`] if a member is not what a writer of this format writes.
+    fn archive(&self, format: ArchiveFormat, title: &str, members: Vec<ArchiveMember>) -> Result<Vec<u8>, EncodeError>;
 }

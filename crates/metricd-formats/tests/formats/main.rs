@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod archives;
 mod parquet_and_arrow;
 mod refusals;
 mod sheets;

@@ -1,6 +1,7 @@
 //! Runs the real program on a real PostgreSQL.
 
 mod access;
+mod archives;
 mod cancellation;
 mod check;
 mod coalescing;

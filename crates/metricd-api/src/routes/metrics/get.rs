@@ -6,11 +6,12 @@ use actix_web::http::Version;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{RowLimit, Tenant};
 use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, Numbers, Permit, RequestZone, Selection};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::metric_id;
 use crate::auth::caller;
 use crate::extract::conditional::IfNoneMatchHeader;
+use crate::extract::numbers::{NumbersParam, take_numbers};
 use crate::extract::parameters::{MetricPath, ResultParameters};
 use crate::extract::query_string::QueryString;
 use crate::extract::selection::{SelectionParams, take_selection};
@@ -22,7 +23,7 @@ use crate::results::contracts::Staleness;
 use crate::results::definition_cache::CachedMetric;
 use crate::results::document::ResultSchema;
 use crate::results::format::{FileSchema, Format};
-use crate::results::run::{RanStatement, run_limits, run_problem};
+use crate::results::run::{Delivery, RanStatement, run_limits, run_problem};
 use crate::results::stream::{StreamedRequest, respond_streamed};
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -101,7 +102,8 @@ async fn run_metric(
         GetMetricParams::parse(request, state, cached, statement).await?;
 
     let query_cost = caller::query_cost(request, state);
-    let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, limit);
+    let delivery = if format == Format::Json { Delivery::JSON } else { Delivery::Streamed };
+    let limits = run_limits(state, query_cost, definition.metric.limits, delivery, limit);
     let bound = bound.selecting(&selection, limits.rows);
     let (tenant, time_zone) = (tenant.cloned(), zone.zone().clone());
     let Some(writer) = format.writer(state.file_writers.as_ref(), cached) else {
@@ -134,26 +136,6 @@ async fn run_metric(
     };
     let streamed = respond_streamed(request, &definition.metric.metric_id, streamed).await;
     streamed.map_err(|error| run_problem(error, statement, &ran, request))
-}
-
-/// How numbers are written.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "read by the document alone")]
-enum NumbersParam {
-    Number,
-    String,
-}
-
-/// The name of the parameter that decides how numbers are written. A metric's own parameter of this name hides it.
-const NUMBERS: &str = "numbers";
-
-fn parse_numbers(text: &str) -> Result<Numbers, &'static str> {
-    match text {
-        "number" => Ok(Numbers::Number),
-        "string" => Ok(Numbers::Text),
-        _ => Err("expected `number` or `string`"),
-    }
 }
 
 /// The parameters of a request.
@@ -200,8 +182,7 @@ impl GetMetricParams {
             Ok(_) => RowLimit::parse_stream,
         };
         let limit = query.take("limit", parse_limit);
-        let has_own = statement.parameters().any(|(name, _, _)| name == NUMBERS);
-        let numbers = if has_own { None } else { query.take(NUMBERS, parse_numbers) };
+        let numbers = take_numbers(&mut query, [statement].into_iter());
         let zone = take_time_zone(&mut query, state).await?;
         let after = AfterHeader::take(request, state, &mut query);
         let selection = take_selection(&mut query, statement);
@@ -218,7 +199,6 @@ impl GetMetricParams {
                 return Err(refused.with_contract_staleness(Staleness::Possible));
             }
         };
-        let (format, numbers) = (negotiated?, numbers.unwrap_or_default());
-        Ok(Self { limit, format, numbers, zone, bound, period, selection, after })
+        Ok(Self { limit, format: negotiated?, numbers, zone, bound, period, selection, after })
     }
 }

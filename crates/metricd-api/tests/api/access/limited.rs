@@ -125,6 +125,9 @@ async fn lists_results_and_dashboards_omit_hidden_metrics() -> Result<()> {
     assert_eq!(missing["problem"]["code"], "metric-not-found");
     assert_eq!(unreadable.to_string().replace("margins", "{id}"), missing.to_string().replace("margint", "{id}"));
 
+    let file = call(&app, "GET", "/results?metric_id=margins&format=csv", &token, None).await?;
+    file.assert_problem(404, "metric-not-found", "/results")?;
+
     let counts: Vec<_> = get("/dashboards").await?["items"].as_array().context("items")?.clone();
     let counts: Vec<_> = counts.iter().map(|item| item["item_count"].clone()).collect();
     assert_eq!(counts, [json!(2), json!(0)]);

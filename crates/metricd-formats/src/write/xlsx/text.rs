@@ -1,6 +1,7 @@
 //! Texts in XML, and names of sheets.
 
 use super::super::Refusal;
+use super::super::names::distinct;
 
 /// The most characters of a cell, in units of UTF-16.
 const MAX_CELL_UNITS: usize = 32_767;
@@ -53,27 +54,44 @@ fn is_escape(text: &[u8]) -> bool {
         && digits[..4].iter().all(u8::is_ascii_hexdigit) && digits[4] == b'_')
 }
 
-/// The name of the sheet, from the metric's title. Spreadsheets allow no `[]:*?/\`, no apostrophe at the ends, and not the
+/// Names of sheets, from the titles of metrics. Sheets of one workbook have different names, also if case is ignored.
+pub(in crate::write) fn sheet_names<'a>(titles: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let numbered = |name: &str, number: usize| {
+        let suffix = format!(" ({number})");
+        cut(name, MAX_NAME_UNITS - suffix.len()).trim_end_matches(is_trimmed).to_owned() + &suffix
+    };
+    distinct(titles.into_iter().map(sheet_name), numbered)
+}
+
+/// The name of a sheet, from the metric's title. Spreadsheets allow no `[]:*?/\`, no apostrophe at the ends, and not the
 /// name `History`.
-pub(super) fn sheet_name(title: &str) -> String {
+fn sheet_name(title: &str) -> String {
     let is_invalid = |character: char| {
         "[]:*?/\\".contains(character) || character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}')
     };
-    let mut name = String::new();
-    let mut units = 0;
-    for character in title.trim().chars().map(|character| if is_invalid(character) { '_' } else { character }) {
-        units += character.len_utf16();
-        if units > MAX_NAME_UNITS {
-            break;
-        }
-        name.push(character);
-    }
-    let name = name.trim_matches(|character: char| character == '\'' || character.is_whitespace());
+    let title: String =
+        title.trim().chars().map(|character| if is_invalid(character) { '_' } else { character }).collect();
+    let name = cut(&title, MAX_NAME_UNITS).trim_matches(is_trimmed);
     match name {
         "" => "Result".to_owned(),
         name if name.eq_ignore_ascii_case("history") => "History_".to_owned(),
         name => name.to_owned(),
     }
+}
+
+/// Whether a name may not begin or end with the character.
+fn is_trimmed(character: char) -> bool {
+    character == '\'' || character.is_whitespace()
+}
+
+/// The beginning of the text, with at most this many units of UTF-16.
+fn cut(text: &str, max_units: usize) -> &str {
+    let mut units = 0;
+    let end = text.char_indices().find(|(_, character)| {
+        units += character.len_utf16();
+        units > max_units
+    });
+    end.and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -110,5 +128,33 @@ mod tests {
         assert_eq!(sheet_name("history"), "History_");
         assert_eq!(sheet_name(&"x".repeat(40)), "x".repeat(31));
         assert_eq!(sheet_name(&"\u{1f600}".repeat(40)), "\u{1f600}".repeat(15));
+    }
+
+    #[test]
+    fn titles_that_collide_get_a_number() {
+        let long = "Cost of parts, daily, by country and site";
+        let titles = ["Results", "Cost", "results", "COST", "cost", "Cost (2)", long, long, "stra\u{df}e", "STRASSE"];
+        let expected = [
+            "Results",
+            "Cost",
+            "results (2)",
+            "COST (2)",
+            "cost (3)",
+            "Cost (2) (2)",
+            "Cost of parts, daily, by countr",
+            "Cost of parts, daily, by co (2)",
+            "stra\u{df}e",
+            "STRASSE (2)",
+        ];
+        assert_eq!(sheet_names(titles), expected);
+        let names = sheet_names(
+            std::iter::repeat_n("\u{1f600}".repeat(40), 120).collect::<Vec<_>>().iter().map(String::as_str),
+        );
+        assert_eq!(names[119], format!("{} (120)", "\u{1f600}".repeat(12)));
+        assert!(names.iter().all(|name| name.encode_utf16().count() <= MAX_NAME_UNITS));
+        assert_eq!(
+            sheet_names(["a b c d e f g h i j k l m n '", "A B C D E F G H I J K L M N '"])[1],
+            "A B C D E F G H I J K L M N (2)"
+        );
     }
 }
