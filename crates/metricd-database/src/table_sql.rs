@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use crate::{quote_identifier, quote_literal};
 
+/// The types whose values PostgreSQL converts without loss.
+const WIDENED: [(&str, &str); 2] = [("bigint", "numeric"), ("date", "timestamp")];
+
 /// A table, as the statements name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSql<'a> {
@@ -61,8 +64,11 @@ impl TableSql<'_> {
 
     /// Gives the table, as it was `before`, its columns and types, and removes the constraints that no longer hold. Rows
     /// can be loaded afterwards. Empty if there is nothing to do.
+    ///
+    /// A column keeps its values if `bigint` becomes `numeric`, or `date` becomes `timestamp`. Any other change of its type
+    /// removes its values: it is for a table without rows.
     #[must_use]
-    pub fn widen(&self, before: &TableSql<'_>) -> Vec<String> {
+    pub fn change(&self, before: &TableSql<'_>) -> Vec<String> {
         let relation = self.relation();
         let mut statements = Vec::new();
         if before.key != self.key && !before.key.is_empty() {
@@ -79,7 +85,9 @@ impl TableSql<'_> {
                 continue;
             };
             if stored.data_type != column.data_type {
-                statements.push(format!("ALTER TABLE {relation} ALTER COLUMN {name} TYPE {}", column.data_type));
+                let keeps_values = WIDENED.contains(&(stored.data_type, column.data_type));
+                let using = if keeps_values { "" } else { " USING NULL" };
+                statements.push(format!("ALTER TABLE {relation} ALTER COLUMN {name} TYPE {}{using}", column.data_type));
             }
             if stored.is_required && !column.is_required {
                 statements.push(format!("ALTER TABLE {relation} ALTER COLUMN {name} DROP NOT NULL"));
@@ -171,7 +179,7 @@ mod tests {
         assert_eq!(table.comment(None), [r#"COMMENT ON COLUMN "warehouse"."sales"."id" IS 'It''s'"#]);
         assert_eq!(table.comment(Some(&table)), Vec::<String>::new());
         assert_eq!(table.constrain(Some(&table)), Vec::<String>::new());
-        assert_eq!(table.widen(&table), Vec::<String>::new());
+        assert_eq!(table.change(&table), Vec::<String>::new());
     }
 
     #[test]
@@ -186,7 +194,7 @@ mod tests {
             r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" DROP NOT NULL"#,
             r#"ALTER TABLE "warehouse"."sales" ADD COLUMN "day" date"#,
         ];
-        assert_eq!(after.widen(&before), expected);
+        assert_eq!(after.change(&before), expected);
         assert_eq!(after.constrain(Some(&before)), [r#"CREATE INDEX "sales_time_idx" ON "warehouse"."sales" ("day")"#]);
     }
 }

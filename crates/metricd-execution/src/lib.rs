@@ -127,7 +127,9 @@ pub use permit::Permit;
 pub use position::Position;
 pub use relation::Relation;
 pub use replicas::{ChosenServer, InvalidLogPosition, LogPosition, Replicas};
-pub use resolver::{PendingTable, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver};
+pub use resolver::{
+    PendingTable, PendingTableError, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver,
+};
 pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun};
 pub use snapshot::SnapshotToken;
 pub use snapshot_scope::{RemoteRelations, SnapshotScope};

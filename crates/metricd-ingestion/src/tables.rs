@@ -10,5 +10,5 @@ mod rows;
 
 pub(crate) use file::TableFile;
 pub(crate) use plan::{PlannedTable, TablePlanner};
-pub(crate) use report::{is_emptied, refuse_emptied, report_tables};
+pub(crate) use report::report_tables;
 pub(crate) use rows::RowReader;

@@ -1,7 +1,7 @@
 //! Each folder of `tests/cases` is a test: its files are ingested, and `report.snap` is the expected report.
 //!
 //! If a folder has the folders `1`, `2` and so on, their files are ingested one after another into the same store. A
-//! file `mode` contains `strict`, `dry-run` or `overwrite-edits`, and applies to all of them. A file `edits.json` in a
+//! file `mode` contains `strict`, `dry-run`, `overwrite-edits`, `allow-empty` or `choose-types`, and applies to all of them. A file `edits.json` in a
 //! folder is not ingested. It contains metrics by id, each with the `sql` or the `rows` limit that it gets over HTTP
 //! before the files of the folder are ingested.
 
@@ -20,7 +20,9 @@ use metricd_database::Outage;
 use metricd_domain::{
     Actor, ChangeSource, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, Outcome, SqlText,
 };
-use metricd_execution::{Allowed, PendingTable, Resolution, Resolvable, ResolveError, Resolver, SqlValidator};
+use metricd_execution::{
+    Allowed, PendingTable, PendingTableError, Resolution, Resolvable, ResolveError, Resolver, SqlValidator,
+};
 use metricd_ingestion::{IngestOptions, Inputs, Progress, ingest, render};
 use metricd_repository::{DefinitionFilter, MemoryRepository, MetricChange, MetricContent, MetricRepository};
 use regex::Regex;
@@ -46,8 +48,8 @@ impl Resolver for AcceptAll {
         Ok(Resolution { parameter_types, ..Resolution::default() })
     }
 
-    fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Arc<dyn Resolver> {
-        self
+    async fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Result<Arc<dyn Resolver>, PendingTableError> {
+        Ok(self)
     }
 }
 
@@ -57,6 +59,8 @@ fn options(folder: &Path) -> Result<IngestOptions> {
         mode: if mode.trim() == "strict" { IngestionMode::Strict } else { IngestionMode::Lenient },
         dry_run: mode.trim() == "dry-run",
         overwrite_edits: mode.trim() == "overwrite-edits",
+        choose_types: mode.trim() == "choose-types",
+        allow_empty: mode.trim() == "allow-empty",
         ingestion_id: IngestionId("00000000-0000-7000-8000-000000000001".parse()?),
         now: || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default(),
         ..IngestOptions::default()
@@ -239,8 +243,8 @@ impl Resolver for EditDuringValidation {
         AcceptAll.resolve(statement).await
     }
 
-    fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Arc<dyn Resolver> {
-        self
+    async fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Result<Arc<dyn Resolver>, PendingTableError> {
+        Ok(self)
     }
 }
 

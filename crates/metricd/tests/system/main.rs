@@ -2,6 +2,7 @@
 
 mod access;
 mod cancellation;
+mod changed_tables;
 mod check;
 mod coalescing;
 mod commands;
