@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::findings::Findings;
 use crate::kind::{Kind, Unrecognised, detect_kind};
 use crate::readers::text_formats;
-use crate::tables::{PlannedTable, RowReader, TableFile, TablePlanner, report_tables};
+use crate::tables::{Pass, PlannedTable, RowReader, TableFile, TablePlanner, report_tables};
 use crate::validate::{
     BrokenReader, FileDefinitions, ValidatedDefinitions, ValidationCache, ValidationFailure, parse_definitions,
     parse_queries, validate_readers,
@@ -202,8 +202,9 @@ impl FileIngestion {
                                where metricd stores nothing: load the file with a tool of that database";
                 self.refuse_file(file, None, Reason::TablesNotStored, message);
             }
-            // Its rows advance the progress while they are read.
+            // Its passes advance the progress.
             Some(Kind::Table(format)) => {
+                self.progress.expect(input.size_bytes() * (Pass::ALL.len() as u64 - 1));
                 self.tables.files.push(TableFile::new(input.clone(), format));
                 return Ok(());
             }

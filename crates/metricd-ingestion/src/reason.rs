@@ -81,6 +81,7 @@ reasons! {
     TableRefused = "table-refused": "the declaration of the table was refused, and its file with it",
     TableConflict = "table-conflict": "the name belongs to another table, or to a relation that no file has made",
     TableIncompatible = "table-incompatible": "the stored table cannot become the declared one without losing data",
+    TableKeyword = "table-keyword": "the name of the table is a keyword that SQL has to quote",
     TableAltered = "table-altered": "others have changed the table in the database",
     TableRejected = "table-rejected": "PostgreSQL refuses the table, because of something in the database",
     TableViolated = "table-violated": "stored rows break the key or the required column that is declared",

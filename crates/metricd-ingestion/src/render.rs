@@ -27,11 +27,18 @@ fn write_report(text: &mut String, report: &IngestionReport) -> fmt::Result {
         };
         writeln!(text, "read {} ({kind}, {})", file.file, size(file.size_bytes))?;
     }
-    writeln!(text)?;
-    write_entries(text, "queries", report.queries)?;
-    write_entries(text, "metrics", report.metrics)?;
-    write_entries(text, "dashboards", report.dashboards)?;
-    write_entries(text, "layout entries", report.layout_entries)?;
+    let entries = [
+        ("queries", report.queries),
+        ("metrics", report.metrics),
+        ("dashboards", report.dashboards),
+        ("layout entries", report.layout_entries),
+    ];
+    if entries.iter().any(|(_, counts)| counts.read > 0) {
+        writeln!(text)?;
+    }
+    for (name, counts) in entries {
+        write_entries(text, name, counts)?;
+    }
     for table in &report.tables {
         tables::write_table(text, table)?;
     }

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
@@ -95,14 +95,15 @@ fn check_sums(report: &IngestionReport) -> Result<()> {
 
 /// Records the calls of [`Progress`].
 #[derive(Debug, Default)]
-struct RecordedProgress(Mutex<Vec<String>>);
+struct RecordedProgress(Mutex<Vec<String>>, AtomicU64, AtomicU64);
 
 impl RecordedProgress {
     fn push(&self, call: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
-    /// Checks that each query was reported once and in order, and that storing was reported last.
+    /// Checks that each query was reported once and in order, that storing was reported last, and that the bytes
+    /// add up.
     fn check(&self) -> Result<()> {
         let calls = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let (last, validated) = calls.split_last().context("no progress was reported")?;
@@ -111,16 +112,28 @@ impl RecordedProgress {
         if last != "storing" || validated != expected {
             bail!("{calls:?}");
         }
+        let (expected, read) = (self.1.load(Ordering::Relaxed), self.2.load(Ordering::Relaxed));
+        if expected != read {
+            bail!("{read} of {expected} bytes were read");
+        }
         Ok(())
     }
 }
 
 impl Progress for RecordedProgress {
-    fn begin(&self, _total_bytes: u64) {}
+    fn begin(&self, total_bytes: u64) {
+        self.expect(total_bytes);
+    }
+
+    fn expect(&self, bytes: u64) {
+        self.1.fetch_add(bytes, Ordering::Relaxed);
+    }
 
     fn wait(&self) {}
 
-    fn advance(&self, _bytes: u64) {}
+    fn advance(&self, bytes: u64) {
+        self.2.fetch_add(bytes, Ordering::Relaxed);
+    }
 
     fn validate(&self, done: u64, total: u64) {
         self.push(format!("{done} of {total}"));

@@ -5,13 +5,13 @@ use std::io;
 use std::sync::Arc;
 
 use metricd_domain::{Load, Location, Table, TableName, TableParts, TextFormat};
-use metricd_execution::PendingTable;
+use metricd_execution::{PendingTable, is_reserved};
 use metricd_repository::{ContentDigest, ExistingState, ExistingTable, LoadedContent, ReferencedIds, TableUpdate};
 
 use super::changes::losses;
 use super::chosen::{Analysis, ChooseAgain, ChosenColumns};
 use super::columns::{HeaderFinding, HeaderResult, locate_columns, name_columns};
-use super::file::TableFile;
+use super::file::{Pass, TableFile};
 use crate::columns::ColumnChoice;
 use crate::findings::Findings;
 use crate::source::{ReadError, ReadOptions, SourceColumn};
@@ -180,12 +180,33 @@ impl TablePlanner {
                 continue;
             }
             match self.plan_table(subject, progress, findings) {
-                Ok(table) => planned.push(table),
+                Ok(table) => {
+                    self.notice_keyword(&table, findings);
+                    planned.push(table);
+                }
                 Err(Rejected::Refused) => {}
                 Err(Rejected::Unreadable(error)) => return Err(error),
             }
         }
+        // What is not read any more, because it is known or refused.
+        for (index, file) in self.files.iter().enumerate() {
+            let is_loaded = planned.iter().any(|table| table.contents.iter().any(|content| content.file == index));
+            let passes: &[Pass] = if is_loaded { &[Pass::Digest, Pass::Choose] } else { &Pass::ALL };
+            passes.iter().for_each(|pass| file.finish(*pass, progress));
+        }
         Ok(planned)
+    }
+
+    /// Notices that SQL has to quote the name of a new table.
+    fn notice_keyword(&self, planned: &PlannedTable, findings: &mut Findings) {
+        let name = planned.table.name();
+        if planned.before.is_none() && is_reserved(name.as_str()) {
+            let message =
+                format!("the table `{name}` is named as a keyword of SQL: write it as \"{name}\", with quotes");
+            let file = planned.files.first().map(|file| self.at(*file));
+            let location = file.or_else(|| planned.declared_at.clone()).unwrap_or_default();
+            findings.notice(location, Reason::TableKeyword, message);
+        }
     }
 
     fn at(&self, file: usize) -> Location {
@@ -269,7 +290,7 @@ impl TablePlanner {
     ) -> Result<PlannedTable, Rejected> {
         let mut digests = Vec::new();
         for &file in &subject.files {
-            digests.push((file, self.files[file].digest()?));
+            digests.push((file, self.files[file].digest(progress)?));
         }
         // The table, if the files do not decide its columns.
         let fixed = match (subject.declared, subject.existing) {
@@ -384,7 +405,7 @@ impl TablePlanner {
         progress: &Arc<dyn Progress>,
         findings: &mut Findings,
     ) -> Result<(Vec<SourceColumn>, bool), Rejected> {
-        let opened = self.files[file].open(options, progress);
+        let opened = self.files[file].open(options, Pass::Load, progress);
         let reader = opened.map_err(|error| self.report_read_error(file, error, findings))?;
         Ok((reader.columns().to_vec(), reader.may_lack_columns()))
     }
@@ -401,7 +422,7 @@ impl TablePlanner {
         if let Some((.., analysis)) = known {
             return Ok(Arc::clone(analysis));
         }
-        let opened = self.files[file].open(options, progress);
+        let opened = self.files[file].open(options, Pass::Choose, progress);
         let analysis = opened.and_then(|reader| Analysis::read(reader, &options.text));
         let analysis = Arc::new(analysis.map_err(|error| self.report_read_error(file, error, findings))?);
         self.analyses.push((file, options.text.clone(), Arc::clone(&analysis)));
