@@ -34,6 +34,7 @@ const DETECTION_BYTES: u64 = 64 << 10;
 
 /// The options of an ingestion.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the caller")]
 pub struct IngestOptions {
     /// What the ingestion does if it refuses an entry.
     pub mode: IngestionMode,

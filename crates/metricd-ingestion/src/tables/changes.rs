@@ -43,6 +43,10 @@ pub(super) fn describe(before: &Table, after: &Table) -> Vec<String> {
         let (from, to) = (name(&stored.time_column), name(&wanted.time_column));
         changes.push(format!("changes the time column from {from} to {to}"));
     }
+    if stored.indexes != wanted.indexes {
+        let (from, to) = (indexes(&stored.indexes), indexes(&wanted.indexes));
+        changes.push(format!("changes the indexes from {from} to {to}"));
+    }
     if stored.load != wanted.load {
         changes.push(format!("changes the load from {} to {}", stored.load, wanted.load));
     }
@@ -74,6 +78,13 @@ fn describe_column(stored: &TableColumn, wanted: &TableColumn, changes: &mut Vec
     if stored.comment() != wanted.comment() {
         changes.push(format!("changes the description of the column `{name}`"));
     }
+}
+
+fn indexes(indexes: &[Vec<ColumnName>]) -> String {
+    if indexes.is_empty() {
+        return "none".to_owned();
+    }
+    indexes.iter().map(|columns| format!("({})", names(columns))).collect::<Vec<_>>().join(", ")
 }
 
 fn names(key: &[ColumnName]) -> String {

@@ -192,7 +192,9 @@ impl TablePlanner {
         for (index, file) in self.files.iter().enumerate() {
             let is_loaded = planned.iter().any(|table| table.contents.iter().any(|content| content.file == index));
             let passes: &[Pass] = if is_loaded { &[Pass::Digest, Pass::Choose] } else { &Pass::ALL };
-            passes.iter().for_each(|pass| file.finish(*pass, progress));
+            for pass in passes {
+                file.finish(*pass, progress);
+            }
         }
         Ok(planned)
     }

@@ -205,3 +205,31 @@ async fn what_others_changed_in_a_table_is_found_before_it_is_loaded() -> Result
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn indexes_follow_their_declaration() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
+    let indexed =
+        "SELECT coalesce(string_agg(indexrelid::regclass::text || ' ' || pg_get_indexdef(indexrelid), '; '), '')
+        FROM pg_index WHERE indrelid = 'warehouse.sales'::regclass";
+    for (indexes, expected) in [
+        (&[&["id", "amount"][..]][..], &["sales_1_idx"][..]),
+        (&[&["id", "amount"], &["amount"]], &["sales_1_idx", "sales_2_idx"]),
+        (&[&["amount"]], &["sales_1_idx"]),
+        (&[], &[]),
+    ] {
+        let name = |name: &&str| Ok(ColumnName::parse(*name)?);
+        let columns = |columns: &&[&str]| columns.iter().map(name).collect::<Result<_>>();
+        let mut parts = sales(Load::Append, &[], ColumnType::Bigint)?.parts().clone();
+        parts.indexes = indexes.iter().map(columns).collect::<Result<_>>()?;
+        ingest(&repository, Table::new(parts)?, &["x,1"], Conclusion::Commit).await?;
+        let found: String = client.query_one(indexed, &[]).await?.get(0);
+        assert_eq!(found.matches("CREATE INDEX").count(), expected.len(), "{found}");
+        for (name, columns) in expected.iter().zip(indexes) {
+            assert!(found.contains(name) && found.contains(&format!("({})", columns.join(", "))), "{found}");
+        }
+    }
+    Ok(())
+}

@@ -48,5 +48,6 @@ fn columns_sql(table: &Table) -> TableSql<'_> {
         columns: columns.collect(),
         key: Vec::new(),
         time_column: None,
+        indexes: Vec::new(),
     }
 }

@@ -104,7 +104,7 @@ pub(super) fn execute(connection: &mut PgConnection, statement: &str) -> Result<
 /// The error of a COPY.
 pub(super) fn copy_failed(error: Error) -> TableError {
     match &error {
-        Error::DatabaseError(kind, info) => match sqlstate_of(kind) {
+        Error::DatabaseError(kind, info) => match sqlstate_of(*kind) {
             Some(sqlstate) => TableError::Refused(RefusedStatement {
                 table: info.table_name().map(ToOwned::to_owned),
                 column: info.column_name().map(ToOwned::to_owned),
@@ -118,7 +118,7 @@ pub(super) fn copy_failed(error: Error) -> TableError {
 }
 
 /// The SQLSTATE of the violations of constraints, which Diesel reports.
-fn sqlstate_of(kind: &DatabaseErrorKind) -> Option<&'static str> {
+fn sqlstate_of(kind: DatabaseErrorKind) -> Option<&'static str> {
     match kind {
         DatabaseErrorKind::UniqueViolation => Some("23505"),
         DatabaseErrorKind::ForeignKeyViolation => Some("23503"),
