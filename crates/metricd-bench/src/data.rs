@@ -75,7 +75,8 @@ fn table() -> serde_json::Value {
         ("alert_category", "text"),
     ];
     let columns: Vec<_> = columns.into_iter().map(column).collect();
-    json!({"name": "metrics", "file": "records.csv", "columns": columns, "time_column": "date"})
+    json!({"name": "metrics", "file": "records.csv", "columns": columns, "time_column": "date",
+        "indexes": [["id", "date"]]})
 }
 
 /// The ids of the metrics in one call of `/results`.

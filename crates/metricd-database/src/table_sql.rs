@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use crate::{quote_identifier, quote_literal};
 
+/// The types whose values PostgreSQL converts without loss.
+const WIDENED: [(&str, &str); 2] = [("bigint", "numeric"), ("date", "timestamp")];
+
 /// A table, as the statements name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSql<'a> {
@@ -17,6 +20,8 @@ pub struct TableSql<'a> {
     pub key: Vec<&'a str>,
     /// The column with the date or timestamp of each row.
     pub time_column: Option<&'a str>,
+    /// The columns of each other index.
+    pub indexes: Vec<Vec<&'a str>>,
 }
 
 /// A column of a table.
@@ -61,16 +66,30 @@ impl TableSql<'_> {
 
     /// Gives the table, as it was `before`, its columns and types, and removes the constraints that no longer hold. Rows
     /// can be loaded afterwards. Empty if there is nothing to do.
+    ///
+    /// A column keeps its values if `bigint` becomes `numeric`, or `date` becomes `timestamp`. Any other change of its type
+    /// removes its values: it is for a table without rows.
     #[must_use]
-    pub fn widen(&self, before: &TableSql<'_>) -> Vec<String> {
+    pub fn change(&self, before: &TableSql<'_>) -> Vec<String> {
         let relation = self.relation();
         let mut statements = Vec::new();
         if before.key != self.key && !before.key.is_empty() {
-            statements.push(format!("ALTER TABLE {relation} DROP CONSTRAINT {}", self.constraint("pkey")));
+            statements.push(format!("ALTER TABLE {relation} DROP CONSTRAINT IF EXISTS {}", self.constraint("pkey")));
         }
+        let mut drop = |suffix: &str| {
+            statements.push(format!(
+                "DROP INDEX IF EXISTS {}.{}",
+                quote_identifier(self.schema),
+                self.constraint(suffix)
+            ));
+        };
         if before.time_column != self.time_column && before.time_column.is_some() {
-            let index = format!("{}.{}", quote_identifier(self.schema), self.constraint("time_idx"));
-            statements.push(format!("DROP INDEX {index}"));
+            drop("time_idx");
+        }
+        for position in 0..before.indexes.len() {
+            if before.indexes.get(position) != self.indexes.get(position) {
+                drop(&index_suffix(position));
+            }
         }
         for column in &self.columns {
             let name = quote_identifier(column.name);
@@ -79,7 +98,9 @@ impl TableSql<'_> {
                 continue;
             };
             if stored.data_type != column.data_type {
-                statements.push(format!("ALTER TABLE {relation} ALTER COLUMN {name} TYPE {}", column.data_type));
+                let keeps_values = WIDENED.contains(&(stored.data_type, column.data_type));
+                let using = if keeps_values { "" } else { " USING NULL" };
+                statements.push(format!("ALTER TABLE {relation} ALTER COLUMN {name} TYPE {}{using}", column.data_type));
             }
             if stored.is_required && !column.is_required {
                 statements.push(format!("ALTER TABLE {relation} ALTER COLUMN {name} DROP NOT NULL"));
@@ -129,6 +150,12 @@ impl TableSql<'_> {
             let (name, column) = (self.constraint("time_idx"), quote_identifier(column));
             statements.push(format!("CREATE INDEX {name} ON {relation} ({column})"));
         }
+        for (position, columns) in self.indexes.iter().enumerate() {
+            if before.is_none_or(|before| before.indexes.get(position) != Some(columns)) {
+                let (name, columns) = (self.constraint(&index_suffix(position)), list(columns.iter().copied()));
+                statements.push(format!("CREATE INDEX {name} ON {relation} ({columns})"));
+            }
+        }
         statements
     }
 
@@ -136,6 +163,11 @@ impl TableSql<'_> {
     fn constraint(&self, suffix: &str) -> String {
         quote_identifier(&format!("{}_{suffix}", self.name))
     }
+}
+
+/// What the name of an index adds to that of its table, by its position in the declaration.
+fn index_suffix(position: usize) -> String {
+    format!("{}_idx", position + 1)
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -159,34 +191,48 @@ mod tests {
     fn a_new_table_gets_its_constraints_after_its_rows() {
         let id = ColumnSql { is_required: true, comment: Some("It's".to_owned()), ..column("id", "text") };
         let columns = vec![id, column("order", "date")];
-        let table =
-            TableSql { schema: "warehouse", name: "sales", columns, key: vec!["id"], time_column: Some("order") };
+        let table = TableSql {
+            schema: "warehouse",
+            name: "sales",
+            columns,
+            key: vec!["id"],
+            time_column: Some("order"),
+            indexes: vec![vec!["order", "id"]],
+        };
         assert_eq!(table.create(), r#"CREATE TABLE "warehouse"."sales" ("id" text, "order" date)"#);
         let expected = [
             r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" SET NOT NULL"#,
             r#"ALTER TABLE "warehouse"."sales" ADD CONSTRAINT "sales_pkey" PRIMARY KEY ("id")"#,
             r#"CREATE INDEX "sales_time_idx" ON "warehouse"."sales" ("order")"#,
+            r#"CREATE INDEX "sales_1_idx" ON "warehouse"."sales" ("order", "id")"#,
         ];
         assert_eq!(table.constrain(None), expected);
         assert_eq!(table.comment(None), [r#"COMMENT ON COLUMN "warehouse"."sales"."id" IS 'It''s'"#]);
         assert_eq!(table.comment(Some(&table)), Vec::<String>::new());
         assert_eq!(table.constrain(Some(&table)), Vec::<String>::new());
-        assert_eq!(table.widen(&table), Vec::<String>::new());
+        assert_eq!(table.change(&table), Vec::<String>::new());
     }
 
     #[test]
     fn a_stored_table_is_changed_where_it_differs() {
         let columns = vec![ColumnSql { is_required: true, ..column("id", "bigint") }];
-        let before = TableSql { schema: "warehouse", name: "sales", columns, key: vec!["id"], time_column: None };
+        let (key, indexes) = (vec!["id"], vec![vec!["id"], vec!["id", "day"]]);
+        let before = TableSql { schema: "warehouse", name: "sales", columns, key, time_column: None, indexes };
         let columns = vec![column("id", "numeric"), column("day", "date")];
-        let after = TableSql { schema: "warehouse", name: "sales", columns, key: Vec::new(), time_column: Some("day") };
+        let (key, time_column, indexes) = (Vec::new(), Some("day"), vec![vec!["id"], vec!["day"]]);
+        let after = TableSql { schema: "warehouse", name: "sales", columns, key, time_column, indexes };
         let expected = [
-            r#"ALTER TABLE "warehouse"."sales" DROP CONSTRAINT "sales_pkey""#,
+            r#"ALTER TABLE "warehouse"."sales" DROP CONSTRAINT IF EXISTS "sales_pkey""#,
+            r#"DROP INDEX IF EXISTS "warehouse"."sales_2_idx""#,
             r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" TYPE numeric"#,
             r#"ALTER TABLE "warehouse"."sales" ALTER COLUMN "id" DROP NOT NULL"#,
             r#"ALTER TABLE "warehouse"."sales" ADD COLUMN "day" date"#,
         ];
-        assert_eq!(after.widen(&before), expected);
-        assert_eq!(after.constrain(Some(&before)), [r#"CREATE INDEX "sales_time_idx" ON "warehouse"."sales" ("day")"#]);
+        assert_eq!(after.change(&before), expected);
+        let expected = [
+            r#"CREATE INDEX "sales_time_idx" ON "warehouse"."sales" ("day")"#,
+            r#"CREATE INDEX "sales_2_idx" ON "warehouse"."sales" ("day")"#,
+        ];
+        assert_eq!(after.constrain(Some(&before)), expected);
     }
 }

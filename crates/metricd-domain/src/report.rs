@@ -139,6 +139,9 @@ pub enum TableChange {
     Changed,
     /// The table is as it was.
     Unchanged,
+    /// The table cannot be stored, and nothing of the ingestion is: its definitions were validated with this table. The
+    /// refusals explain why.
+    Refused,
 }
 
 /// A table that an ingestion loaded or declared.
@@ -307,13 +310,14 @@ impl IngestionReport {
     }
 
     /// Whether nothing is stored, or would be stored without `dry_run`: something was refused, and either the mode is
-    /// strict or no entry was accepted.
+    /// strict, a table [cannot be stored](TableChange::Refused), or no entry was accepted.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         let entries = [self.queries, self.metrics, self.dashboards, self.layout_entries];
         let is_accepted = |table: &IngestedTable| table.rows.accepted() > 0 || table.rows.read == 0;
+        let refuses_all = self.tables.iter().any(|table| table.change == TableChange::Refused);
         let nothing_accepted =
             entries.iter().all(|counts| counts.accepted() == 0) && !self.tables.iter().any(is_accepted);
-        self.refusal_count > 0 && (self.mode == IngestionMode::Strict || nothing_accepted)
+        self.refusal_count > 0 && (self.mode == IngestionMode::Strict || refuses_all || nothing_accepted)
     }
 }

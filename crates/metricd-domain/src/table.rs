@@ -21,8 +21,11 @@ pub const TABLE_SCHEMA: &str = "warehouse";
 /// The maximum number of columns of a table, which is that of PostgreSQL.
 pub const MAX_TABLE_COLUMNS: usize = 1_600;
 
-/// The maximum number of columns of a key, which is that of PostgreSQL.
+/// The maximum number of columns of a key or an index, which is that of PostgreSQL.
 const MAX_KEY_COLUMNS: usize = 32;
+
+/// The maximum number of indexes that definitions declare. Each slows loading down.
+const MAX_INDEXES: usize = 20;
 
 const MAX_DESCRIPTION_CHARS: usize = 2_000;
 const MAX_UNIT_CHARS: usize = 50;
@@ -171,6 +174,9 @@ pub struct TableParts {
     /// The column with the date or timestamp of each row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_column: Option<ColumnName>,
+    /// The columns of each index besides those of the key and the time column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<Vec<ColumnName>>,
     /// What loading a file does with the rows that the table has.
     #[serde(default)]
     pub load: Load,
@@ -192,6 +198,7 @@ impl TableParts {
             columns,
             key: Vec::new(),
             time_column: None,
+            indexes: Vec::new(),
             load: Load::default(),
             format: TextFormat::default(),
             declared: false,
@@ -234,6 +241,20 @@ pub enum InvalidTable {
     /// The time column is not a column with dates or timestamps.
     #[error("the time column `{0}` is not a column of the type `date`, `timestamp` or `timestamptz`")]
     TimeColumn(ColumnName),
+    /// An index breaks a rule.
+    #[error("the index ({}) {fault}", names(.columns))]
+    Index {
+        /// Its columns.
+        columns: Vec<ColumnName>,
+        /// The rule.
+        fault: &'static str,
+    },
+    /// There are too many indexes.
+    #[error("the table has {count} indexes: expected at most {MAX_INDEXES}")]
+    TooManyIndexes {
+        /// The number of indexes.
+        count: usize,
+    },
     /// Rows are replaced by their key, but no column is a key.
     #[error("`upsert` needs a `key`: the columns that identify a row")]
     UpsertWithoutKey,
@@ -281,6 +302,7 @@ impl Table {
                 return Err(InvalidTable::TimeColumn(name.clone()));
             }
         }
+        check_indexes(&parts, &names)?;
         match parts.load {
             Load::Upsert if parts.key.is_empty() => return Err(InvalidTable::UpsertWithoutKey),
             Load::Multiset if !parts.key.is_empty() => return Err(InvalidTable::MultisetWithKey),
@@ -321,6 +343,31 @@ impl Table {
     pub fn load(&self) -> Load {
         self.0.load
     }
+}
+
+fn check_indexes(parts: &TableParts, names: &BTreeSet<&ColumnName>) -> Result<(), InvalidTable> {
+    let count = parts.indexes.len();
+    if count > MAX_INDEXES {
+        return Err(InvalidTable::TooManyIndexes { count });
+    }
+    let mut indexes = BTreeSet::new();
+    for columns in &parts.indexes {
+        let distinct: BTreeSet<_> = columns.iter().collect();
+        let fault = match () {
+            () if columns.is_empty() => "has no columns",
+            () if columns.len() > MAX_KEY_COLUMNS => "has more columns than PostgreSQL can index",
+            () if distinct.len() < columns.len() => "names a column twice",
+            () if !distinct.is_subset(names) => "names a column that the table does not have",
+            () if !indexes.insert(columns) => "is declared twice",
+            () => continue,
+        };
+        return Err(InvalidTable::Index { columns: columns.clone(), fault });
+    }
+    Ok(())
+}
+
+fn names(columns: &[ColumnName]) -> String {
+    columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl TryFrom<TableParts> for Table {
@@ -374,6 +421,18 @@ mod tests {
         assert_eq!(check(&twice), Err(InvalidTable::KeyRepeated(name("day"))));
         let no_time = |parts: &mut TableParts| parts.time_column = Some(name("amount"));
         assert_eq!(check(&no_time), Err(InvalidTable::TimeColumn(name("amount"))));
+        for (columns, expected) in [
+            (vec![vec![name("amount"), name("day")]], ""),
+            (vec![vec![]], "has no columns"),
+            (vec![vec![name("day"), name("day")]], "names a column twice"),
+            (vec![vec![name("id")]], "the index (`id`) names a column that the table does not have"),
+            (vec![vec![name("day")], vec![name("day")]], "is declared twice"),
+            (vec![vec![name("day")]; 21], "has 21 indexes"),
+        ] {
+            let found = check(&|parts| parts.indexes.clone_from(&columns)).err();
+            let found = found.map(|error| error.to_string()).unwrap_or_default();
+            assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{columns:?}: {found}");
+        }
         assert_eq!(check(&|parts| parts.load = Load::Upsert), Err(InvalidTable::UpsertWithoutKey));
         let both = |parts: &mut TableParts| (parts.key, parts.load) = (vec![name("day")], Load::Multiset);
         assert_eq!(check(&both), Err(InvalidTable::MultisetWithKey));

@@ -128,7 +128,9 @@ pub use permit::Permit;
 pub use position::Position;
 pub use relation::Relation;
 pub use replicas::{ChosenServer, InvalidLogPosition, LogPosition, Replicas};
-pub use resolver::{PendingTable, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver};
+pub use resolver::{
+    PendingTable, PendingTableError, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver,
+};
 pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun};
 pub use selection::{
     AppliedSelection, FILTER, OFFSET, SORT, SelectableColumn, Selection, SelectionRequest, without_selection,

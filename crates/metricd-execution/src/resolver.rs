@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use metricd_domain::{ContractColumn, ContractTable, Table};
+use metricd_domain::{ContractColumn, ContractTable, Table, TableName};
 
 use crate::{Allowed, QueryTree};
 use metricd_database::Outage;
@@ -138,6 +138,22 @@ pub enum ResolveError {
     Unavailable(Outage),
 }
 
+/// Why a resolver could not make the tables that are not stored yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PendingTableError {
+    /// PostgreSQL refuses a table, for example because a view depends on the type of a column.
+    #[error("PostgreSQL refuses the table `{table}`: {message}")]
+    Refused {
+        /// The table.
+        table: TableName,
+        /// PostgreSQL's message.
+        message: String,
+    },
+    /// The database is unavailable.
+    #[error("the database is not available: {0}")]
+    Unavailable(Outage),
+}
+
 /// A table as it will be when SQL that is validated now is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingTable {
@@ -169,5 +185,9 @@ pub trait Resolver: Debug + Send + Sync {
 
     /// A resolver for a database that has these tables as they will be. It leaves nothing of them in the database. Until
     /// it is dropped, stored tables among them cannot be read, and nobody else can make the new ones.
-    fn with_tables(self: Arc<Self>, tables: Vec<PendingTable>) -> Arc<dyn Resolver>;
+    ///
+    /// # Errors
+    ///
+    /// [`PendingTableError`] if PostgreSQL refuses a table, or is unavailable.
+    async fn with_tables(self: Arc<Self>, tables: Vec<PendingTable>) -> Result<Arc<dyn Resolver>, PendingTableError>;
 }

@@ -17,7 +17,7 @@ use self::resolved::{check_resolution, check_special_dates};
 use crate::arguments::numbered;
 use crate::guard::uses;
 use crate::position::position_of;
-use crate::resolver::{PendingTable, Resolution, Resolvable, ResolveError, Resolver};
+use crate::resolver::{PendingTable, PendingTableError, Resolution, Resolvable, ResolveError, Resolver};
 use crate::rewritten_sql::RewrittenSql;
 use crate::special_date::may_have_special_date;
 use crate::{Allowed, Finding, FindingCode, Guard, Position, Statement};
@@ -97,9 +97,13 @@ impl SqlValidator {
     }
 
     /// Validates SQL for a database that has these tables as they will be.
-    #[must_use]
-    pub fn with_tables(&self, tables: Vec<PendingTable>) -> Self {
-        Self { guard: self.guard.clone(), resolver: Arc::clone(&self.resolver).with_tables(tables) }
+    ///
+    /// # Errors
+    ///
+    /// [`PendingTableError`] if PostgreSQL refuses a table, or is unavailable.
+    pub async fn with_tables(&self, tables: Vec<PendingTable>) -> Result<Self, PendingTableError> {
+        let resolver = Arc::clone(&self.resolver).with_tables(tables).await?;
+        Ok(Self { guard: self.guard.clone(), resolver })
     }
 
     /// Checks the text of the SQL, without PostgreSQL.

@@ -19,8 +19,11 @@ use uuid::Uuid;
 use crate::findings::Findings;
 use crate::kind::{Kind, Unrecognised, detect_kind};
 use crate::readers::text_formats;
-use crate::tables::{PlannedTable, RowReader, TableFile, TablePlanner, refuse_emptied, report_tables};
-use crate::validate::{FileDefinitions, ValidatedDefinitions, ValidationCache, parse_definitions, parse_queries};
+use crate::tables::{Pass, PlannedTable, RowReader, TableFile, TablePlanner, report_tables};
+use crate::validate::{
+    BrokenReader, FileDefinitions, ValidatedDefinitions, ValidationCache, ValidationFailure, parse_definitions,
+    parse_queries, validate_readers,
+};
 use crate::{Input, InputError, Inputs, Progress, ReadError, ReadOptions, Reason, TableFormat};
 
 /// The maximum size of a file of definitions or queries, in bytes. Such files are held in memory.
@@ -31,6 +34,7 @@ const DETECTION_BYTES: u64 = 64 << 10;
 
 /// The options of an ingestion.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the caller")]
 pub struct IngestOptions {
     /// What the ingestion does if it refuses an entry.
     pub mode: IngestionMode,
@@ -38,6 +42,10 @@ pub struct IngestOptions {
     pub dry_run: bool,
     /// Whether files overwrite edits. By default, edits are kept and entries that differ from them are refused.
     pub overwrite_edits: bool,
+    /// Whether files without rows may empty tables whose rows they replace. Otherwise they are refused.
+    pub allow_empty: bool,
+    /// Whether the types of columns that were chosen from an earlier file are chosen again.
+    pub choose_types: bool,
     /// Whether tables can be stored. Otherwise their files are refused.
     pub stores_tables: bool,
     /// How files of rows are read, if neither a definition nor a stored table decides it.
@@ -63,6 +71,8 @@ impl Default for IngestOptions {
             mode: IngestionMode::Lenient,
             dry_run: false,
             overwrite_edits: false,
+            allow_empty: false,
+            choose_types: false,
             stores_tables: true,
             read: ReadOptions::default(),
             table: None,
@@ -136,7 +146,7 @@ impl FileIngestion {
         progress: Arc<dyn Progress>,
     ) -> Result<Self, InputError> {
         progress.begin(inputs.files.iter().map(Input::size_bytes).sum());
-        let (read, table) = (options.read.clone(), options.table.clone());
+        let planner = TablePlanner::new(options.read.clone(), options.choose_types, options.table.clone());
         let mut ingestion = Self {
             started_at: (options.now)(),
             validations: ValidationCache::new(validator),
@@ -147,7 +157,7 @@ impl FileIngestion {
             findings: Findings::default(),
             file_definitions: FileDefinitions::default(),
             validated_definitions: ValidatedDefinitions::default(),
-            tables: TablePlanner::new(read, table),
+            tables: planner,
             planned: Vec::new(),
             rows: RowReader::default(),
         };
@@ -193,8 +203,9 @@ impl FileIngestion {
                                where metricd stores nothing: load the file with a tool of that database";
                 self.refuse_file(file, None, Reason::TablesNotStored, message);
             }
-            // Its rows advance the progress while they are read.
+            // Its passes advance the progress.
             Some(Kind::Table(format)) => {
+                self.progress.expect(input.size_bytes() * (Pass::ALL.len() as u64 - 1));
                 self.tables.files.push(TableFile::new(input.clone(), format));
                 return Ok(());
             }
@@ -240,6 +251,57 @@ impl FileIngestion {
         self.file_findings.refuse(location, value, reason, message);
     }
 
+    /// Plans the tables and validates the definitions with them. Returns whether they can be stored together; otherwise a
+    /// table is refused the next time.
+    async fn validate(&mut self, existing: &ExistingState) -> Result<bool, RepositoryError> {
+        self.findings = self.file_findings.clone();
+        let planned = self.tables.plan(existing, &self.progress, &mut self.findings);
+        self.planned = planned.map_err(RepositoryError::Input)?;
+        self.validations.set_tables(self.planned.iter().filter_map(PlannedTable::pending).collect());
+        let outcome = self.validate_with_tables(existing).await;
+        self.validations.release_tables();
+        match outcome {
+            Ok(broken) => {
+                for BrokenReader { metric_id, table, message } in &broken {
+                    let because = format!(
+                        "the metric `{metric_id}` reads `{table}`, and its SQL would not be valid any more: {message}; change \
+                         the metric first"
+                    );
+                    self.tables.reject(table, Reason::MetricBroken, because);
+                }
+                Ok(broken.is_empty())
+            }
+            Err(ValidationFailure::Table(table, message)) => {
+                let because = format!(
+                    "PostgreSQL refuses the table `{table}`: {message}; change what others have made in the database"
+                );
+                self.tables.reject(&table, Reason::TableRejected, because);
+                Ok(false)
+            }
+            Err(ValidationFailure::Unavailable(message)) => Err(RepositoryError::Unavailable(format!(
+                "the database was not available for validation, and nothing was stored: {message}"
+            ))),
+        }
+    }
+
+    /// Validates the definitions, and the stored metrics that read changed tables.
+    async fn validate_with_tables(&mut self, existing: &ExistingState) -> Result<Vec<BrokenReader>, ValidationFailure> {
+        self.validated_definitions = self
+            .file_definitions
+            .validate(
+                existing,
+                &mut self.validations,
+                self.options.overwrite_edits,
+                self.progress.as_ref(),
+                &mut self.findings,
+            )
+            .await?;
+        let changed = self.planned.iter().filter(|planned| planned.changes_columns());
+        let changed: Vec<_> = changed.map(|planned| planned.table.name().clone()).collect();
+        let definitions = &mut self.validated_definitions.definitions;
+        validate_readers(&changed, existing, definitions, &mut self.validations).await
+    }
+
     fn outcome(&self, report: &IngestionReport) -> Outcome {
         if self.options.dry_run {
             Outcome::DryRun
@@ -267,27 +329,15 @@ impl Ingestion for FileIngestion {
     }
 
     fn referenced_ids(&self) -> ReferencedIds {
-        self.file_definitions.referenced_ids()
+        let mut ids = self.file_definitions.referenced_ids();
+        self.tables.reference(&mut ids);
+        ids
     }
 
     async fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
-        self.findings = self.file_findings.clone();
-        let planned = self.tables.plan(existing, &self.progress, &mut self.findings);
-        self.planned = planned.map_err(RepositoryError::Input)?;
-        self.validations.set_tables(self.planned.iter().filter_map(PlannedTable::pending).collect());
-        let validated = self.file_definitions.validate(
-            existing,
-            &mut self.validations,
-            self.options.overwrite_edits,
-            self.progress.as_ref(),
-            &mut self.findings,
-        );
-        let validated = validated.await;
-        self.validations.release_tables();
-        self.validated_definitions = validated.map_err(|message| {
-            let message = format!("the database was not available for validation, and nothing was stored: {message}");
-            RepositoryError::Unavailable(message)
-        })?;
+        self.tables.reset();
+        // Each attempt but the last one refuses another table.
+        while !self.validate(existing).await? {}
         let mut definitions = std::mem::take(&mut self.validated_definitions.definitions);
         definitions.tables = self.planned.iter().map(PlannedTable::update).collect();
         Ok(definitions)
@@ -321,8 +371,8 @@ impl Ingestion for FileIngestion {
         };
         let mut findings = std::mem::take(&mut self.findings);
         let found = std::mem::take(&mut self.rows).into_found();
-        let tables = report_tables(&self.planned, &self.tables.files, found, changes, &mut findings);
-        let is_emptied = refuse_emptied(&tables, &mut findings);
+        let allow_empty = self.options.allow_empty;
+        let tables = report_tables(&self.planned, &self.tables.files, found, changes, allow_empty, &mut findings);
         let mut report = IngestionReport {
             ingestion_id: self.options.ingestion_id,
             mode: self.options.mode,
@@ -342,10 +392,7 @@ impl Ingestion for FileIngestion {
             suggestions: std::mem::take(&mut self.validated_definitions.suggestions),
             ingested_by: self.options.actor.as_ref().and_then(|actor| actor.subject.clone()),
         };
-        report.outcome = match self.outcome(&report) {
-            Outcome::Stored if is_emptied => Outcome::Refused,
-            outcome => outcome,
-        };
+        report.outcome = self.outcome(&report);
         match report.outcome {
             Outcome::Stored => Conclusion::Commit(report),
             Outcome::Refused => Conclusion::CommitReportOnly(report),

@@ -7,6 +7,9 @@ pub trait Progress: Debug + Send + Sync {
     /// Reading begins. All files together have `total_bytes` bytes.
     fn begin(&self, total_bytes: u64);
 
+    /// `bytes` more bytes will be read: a file with rows is read several times.
+    fn expect(&self, _bytes: u64) {}
+
     /// `bytes` more bytes were read.
     fn advance(&self, bytes: u64);
 

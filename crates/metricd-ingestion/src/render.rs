@@ -4,9 +4,9 @@ mod tables;
 
 use std::fmt::{self, Display, Write};
 
-use metricd_domain::{EntryCounts, FileKind, IngestionMode, IngestionReport, Location, Outcome};
-
-use crate::tables::is_emptied;
+use metricd_domain::{
+    EntryCounts, FileKind, IngestedTable, IngestionMode, IngestionReport, Location, Outcome, TableChange,
+};
 
 /// Formats the report as text, with a paragraph for each finding and a line end at the end.
 #[must_use]
@@ -27,11 +27,18 @@ fn write_report(text: &mut String, report: &IngestionReport) -> fmt::Result {
         };
         writeln!(text, "read {} ({kind}, {})", file.file, size(file.size_bytes))?;
     }
-    writeln!(text)?;
-    write_entries(text, "queries", report.queries)?;
-    write_entries(text, "metrics", report.metrics)?;
-    write_entries(text, "dashboards", report.dashboards)?;
-    write_entries(text, "layout entries", report.layout_entries)?;
+    let entries = [
+        ("queries", report.queries),
+        ("metrics", report.metrics),
+        ("dashboards", report.dashboards),
+        ("layout entries", report.layout_entries),
+    ];
+    if entries.iter().any(|(_, counts)| counts.read > 0) {
+        writeln!(text)?;
+    }
+    for (name, counts) in entries {
+        write_entries(text, name, counts)?;
+    }
     for table in &report.tables {
         tables::write_table(text, table)?;
     }
@@ -56,20 +63,21 @@ fn verdict(report: &IngestionReport) -> String {
         count => format!("{} refused", counted(count, "thing was", "things were")),
     };
     let id = report.ingestion_id;
+    let is_refused = |table: &IngestedTable| table.change == TableChange::Refused;
     match report.outcome {
         Outcome::Stored => format!("stored as ingestion {id}; {refused}"),
         Outcome::Refused if report.mode == IngestionMode::Strict => {
             format!("nothing is stored: {refused}, and the mode is strict (report {id})")
         }
-        Outcome::Refused if report.tables.iter().any(is_emptied) => {
-            format!("nothing is stored: {refused}, and a table would have lost its rows (report {id})")
+        Outcome::Refused if report.tables.iter().any(is_refused) => {
+            format!("nothing is stored: {refused}, and a table cannot be stored (report {id})")
         }
         Outcome::Refused => format!("nothing is stored: {refused}, and there was nothing else to store (report {id})"),
         Outcome::DryRun if report.is_refused() && report.mode == IngestionMode::Strict => {
             format!("dry run: nothing is stored; strict mode would refuse all of it: {refused}")
         }
-        Outcome::DryRun if report.tables.iter().any(is_emptied) => {
-            format!("dry run: nothing would be stored: {refused}, and a table would lose its rows")
+        Outcome::DryRun if report.tables.iter().any(is_refused) => {
+            format!("dry run: nothing would be stored: {refused}, and a table cannot be stored")
         }
         Outcome::DryRun if report.is_refused() => {
             format!("dry run: nothing would be stored: {refused}, and there was nothing else to store")

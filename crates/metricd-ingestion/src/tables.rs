@@ -8,7 +8,7 @@ mod plan;
 mod report;
 mod rows;
 
-pub(crate) use file::TableFile;
+pub(crate) use file::{Pass, TableFile};
 pub(crate) use plan::{PlannedTable, TablePlanner};
-pub(crate) use report::{is_emptied, refuse_emptied, report_tables};
+pub(crate) use report::report_tables;
 pub(crate) use rows::RowReader;

@@ -1,7 +1,7 @@
 //! Each folder of `tests/cases` is a test: its files are ingested, and `report.snap` is the expected report.
 //!
 //! If a folder has the folders `1`, `2` and so on, their files are ingested one after another into the same store. A
-//! file `mode` contains `strict`, `dry-run` or `overwrite-edits`, and applies to all of them. A file `edits.json` in a
+//! file `mode` contains `strict`, `dry-run`, `overwrite-edits`, `allow-empty` or `choose-types`, and applies to all of them. A file `edits.json` in a
 //! folder is not ingested. It contains metrics by id, each with the `sql` or the `rows` limit that it gets over HTTP
 //! before the files of the folder are ingested.
 
@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
@@ -20,7 +20,9 @@ use metricd_database::Outage;
 use metricd_domain::{
     Actor, ChangeSource, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, Outcome, SqlText,
 };
-use metricd_execution::{Allowed, PendingTable, Resolution, Resolvable, ResolveError, Resolver, SqlValidator};
+use metricd_execution::{
+    Allowed, PendingTable, PendingTableError, Resolution, Resolvable, ResolveError, Resolver, SqlValidator,
+};
 use metricd_ingestion::{IngestOptions, Inputs, Progress, ingest, render};
 use metricd_repository::{DefinitionFilter, MemoryRepository, MetricChange, MetricContent, MetricRepository};
 use regex::Regex;
@@ -46,8 +48,8 @@ impl Resolver for AcceptAll {
         Ok(Resolution { parameter_types, ..Resolution::default() })
     }
 
-    fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Arc<dyn Resolver> {
-        self
+    async fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Result<Arc<dyn Resolver>, PendingTableError> {
+        Ok(self)
     }
 }
 
@@ -57,6 +59,8 @@ fn options(folder: &Path) -> Result<IngestOptions> {
         mode: if mode.trim() == "strict" { IngestionMode::Strict } else { IngestionMode::Lenient },
         dry_run: mode.trim() == "dry-run",
         overwrite_edits: mode.trim() == "overwrite-edits",
+        choose_types: mode.trim() == "choose-types",
+        allow_empty: mode.trim() == "allow-empty",
         ingestion_id: IngestionId("00000000-0000-7000-8000-000000000001".parse()?),
         now: || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default(),
         ..IngestOptions::default()
@@ -91,14 +95,15 @@ fn check_sums(report: &IngestionReport) -> Result<()> {
 
 /// Records the calls of [`Progress`].
 #[derive(Debug, Default)]
-struct RecordedProgress(Mutex<Vec<String>>);
+struct RecordedProgress(Mutex<Vec<String>>, AtomicU64, AtomicU64);
 
 impl RecordedProgress {
     fn push(&self, call: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
-    /// Checks that each query was reported once and in order, and that storing was reported last.
+    /// Checks that each query was reported once and in order, that storing was reported last, and that the bytes
+    /// add up.
     fn check(&self) -> Result<()> {
         let calls = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let (last, validated) = calls.split_last().context("no progress was reported")?;
@@ -107,16 +112,28 @@ impl RecordedProgress {
         if last != "storing" || validated != expected {
             bail!("{calls:?}");
         }
+        let (expected, read) = (self.1.load(Ordering::Relaxed), self.2.load(Ordering::Relaxed));
+        if expected != read {
+            bail!("{read} of {expected} bytes were read");
+        }
         Ok(())
     }
 }
 
 impl Progress for RecordedProgress {
-    fn begin(&self, _total_bytes: u64) {}
+    fn begin(&self, total_bytes: u64) {
+        self.expect(total_bytes);
+    }
+
+    fn expect(&self, bytes: u64) {
+        self.1.fetch_add(bytes, Ordering::Relaxed);
+    }
 
     fn wait(&self) {}
 
-    fn advance(&self, _bytes: u64) {}
+    fn advance(&self, bytes: u64) {
+        self.2.fetch_add(bytes, Ordering::Relaxed);
+    }
 
     fn validate(&self, done: u64, total: u64) {
         self.push(format!("{done} of {total}"));
@@ -239,8 +256,8 @@ impl Resolver for EditDuringValidation {
         AcceptAll.resolve(statement).await
     }
 
-    fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Arc<dyn Resolver> {
-        self
+    async fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Result<Arc<dyn Resolver>, PendingTableError> {
+        Ok(self)
     }
 }
 

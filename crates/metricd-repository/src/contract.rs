@@ -75,8 +75,11 @@ macro_rules! repository_contract {
             files_replace_rows_by_their_key,
             several_contents_are_loaded_into_one_table,
             a_changed_table_keeps_its_rows,
+            a_table_whose_stored_rows_break_its_rules_is_refused,
+            replaced_rows_do_not_keep_a_table_from_changing,
             a_deleted_table_keeps_its_versions,
             a_table_that_a_metric_reads_is_not_deleted,
+            the_existing_state_has_the_readers_of_tables,
             tables_are_listed_with_the_metrics_that_read_them,
             a_rolled_back_ingestion_creates_no_table,
         }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, Breakpoint, Contract, Dashboard, DashboardId, DashboardItem, DashboardName, IngestionReport,
-    InvalidDashboard, LayoutEntry, Metric, MetricId, Query, QueryId, SqlText, TableName,
+    InvalidDashboard, LayoutEntry, Metric, MetricId, Query, QueryId, SqlText, Table, TableName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,15 +24,29 @@ pub struct ReferencedIds {
     pub metric_ids: BTreeSet<MetricId>,
     /// Dashboards that the ingestion contains.
     pub dashboard_ids: BTreeSet<DashboardId>,
+    /// The names of tables that the ingestion may change.
+    pub table_names: BTreeSet<TableName>,
+    /// The names of files: the ingestion may also change the tables that name one of them.
+    pub table_files: BTreeSet<String>,
+}
+
+impl ReferencedIds {
+    /// Whether the ingestion may change the table.
+    #[must_use]
+    pub fn contains_table(&self, table: &Table) -> bool {
+        let names_file = |file: &String| self.table_files.contains(file);
+        self.table_names.contains(table.name()) || table.parts().file.as_ref().is_some_and(names_file)
+    }
 }
 
 /// The stored entries of the [`ReferencedIds`] of an ingestion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExistingState {
-    /// The stored queries.
+    /// The stored queries that are referenced, and those of `metrics` that read a referenced table.
     pub queries: BTreeMap<QueryId, ExistingQuery>,
-    /// The stored metrics that are referenced, or that read a referenced query.
+    /// The stored metrics that are referenced, or that read a referenced query; and those in service whose contract names a
+    /// referenced table.
     pub metrics: BTreeMap<MetricId, ExistingMetric>,
     /// The names of the stored dashboards.
     pub dashboards: BTreeMap<DashboardId, DashboardName>,

@@ -158,7 +158,7 @@ pub use state::StoreState;
 pub use state_repository::{MemoryRepository, SaveState, StateRepository};
 pub use tables::{
     ContentDigest, ExistingTable, KeyConflict, LoadedContent, MAX_REFUSED_ROWS, ReadTable, RefusedRow, RowChanges,
-    RowForm, RowValues, StoredTable, TableChanges, TableUpdate, TableVersion,
+    RowForm, RowValues, StoredTable, TableChanges, TableRefusal, TableRefusalCause, TableUpdate, TableVersion,
 };
 
 /// The examples of the README, which `cargo test --doc` runs.

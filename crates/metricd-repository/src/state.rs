@@ -8,8 +8,9 @@ use std::ops::Bound;
 
 use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, ChangeAction, Dashboard, DashboardId, DashboardSummary, DisplayText, IngestionId, IngestionReport, Metric,
-    MetricDefinition, MetricId, MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, SqlText, TableName,
+    Actor, ChangeAction, Contract, Dashboard, DashboardId, DashboardSummary, DisplayText, IngestionId, IngestionReport,
+    Metric, MetricDefinition, MetricId, MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, SqlText,
+    TABLE_SCHEMA, TableName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -181,19 +182,30 @@ impl StoreState {
             let (sql, edit) = (self.queries.get(id)?.last()?.sql.clone(), self.query_edits.get(id).cloned());
             Some((id.clone(), ExistingQuery { sql, edit }))
         };
+        let tables = self.existing_tables();
+        let reads_table = |stored: &StoredMetric| {
+            let mut read = stored.contract.iter().flat_map(Contract::tables);
+            stored.deleted_at.is_none()
+                && read.any(|read| {
+                    let mut referenced = tables.values().filter(|of| referenced_ids.contains_table(&of.table));
+                    read.schema == TABLE_SCHEMA && referenced.any(|of| of.table.name().as_str() == read.name)
+                })
+        };
         let is_referenced = |stored: &&StoredMetric| {
             let Metric { query_id, metric_id, .. } = &stored.metric;
             referenced_ids.query_ids.contains(query_id) || referenced_ids.metric_ids.contains(metric_id)
         };
+        let readers = || self.metrics.values().filter(|stored| reads_table(stored));
+        let query_ids = readers().map(|stored| &stored.metric.query_id).chain(&referenced_ids.query_ids);
         let existing = |stored: &StoredMetric| {
             let StoredMetric { metric, contract, deleted_at, edit, .. } = stored.clone();
             (metric.metric_id.clone(), ExistingMetric { metric, contract, is_deleted: deleted_at.is_some(), edit })
         };
         let dashboards: Vec<_> = referenced_ids.dashboard_ids.iter().filter_map(|id| self.dashboards.get(id)).collect();
         ExistingState {
-            queries: referenced_ids.query_ids.iter().filter_map(stored).collect(),
-            metrics: self.metrics.values().filter(is_referenced).map(existing).collect(),
-            tables: self.existing_tables(),
+            queries: query_ids.filter_map(stored).collect(),
+            metrics: self.metrics.values().filter(is_referenced).chain(readers()).map(existing).collect(),
+            tables: tables.clone(),
             other_relations: BTreeSet::new(),
             dashboards: dashboards.iter().map(|of| (of.id().clone(), of.name().clone())).collect(),
             dashboard_items: dashboards

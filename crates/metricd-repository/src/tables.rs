@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use metricd_domain::{Actor, ChangeAction, Table};
+use metricd_domain::{Actor, ChangeAction, Load, Table, TableColumn};
 use serde::{Deserialize, Serialize};
 
 /// The maximum number of refused rows that a store lists for one table.
@@ -30,13 +30,16 @@ pub struct ExistingTable {
     /// The contents that loading again would not change, as [`Load`](metricd_domain::Load) decides: those of the last
     /// load if files replace rows, otherwise all, each once. In the order in which they were loaded.
     pub loads: Vec<LoadedContent>,
+    /// How the relation in the database differs from the table, for people: others have changed it, and the store cannot
+    /// load it. Empty if it is as the store made it.
+    pub alterations: Vec<String>,
 }
 
 impl ExistingTable {
     /// Makes a table into which nothing was loaded.
     #[must_use]
     pub fn new(table: Table) -> Self {
-        Self { table, loads: Vec::new() }
+        Self { table, loads: Vec::new(), alterations: Vec::new() }
     }
 }
 
@@ -53,10 +56,30 @@ pub struct LoadedContent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableUpdate {
     /// The table as it will be. If it is stored, every stored column is among its columns, with the same type or one
-    /// that the type [widens to](metricd_domain::ColumnType::widens_to).
+    /// that the type [widens to](metricd_domain::ColumnType::widens_to). If the contents replace all rows, a column may
+    /// have any other type.
     pub table: Table,
     /// The contents to load, in their order. Empty if only the table changes.
     pub contents: Vec<ContentDigest>,
+}
+
+impl TableUpdate {
+    /// Whether a stored column gets a type that does not keep its values.
+    #[must_use]
+    pub fn retypes(&self, before: &Table) -> bool {
+        let of_stored = |column: &TableColumn| before.columns().iter().find(|stored| stored.name == column.name);
+        let pairs =
+            self.table.columns().iter().filter_map(|column| Some((of_stored(column)?.data_type, column.data_type)));
+        pairs.into_iter().any(|(stored, wanted)| stored != wanted && !stored.widens_to(wanted))
+    }
+
+    /// Whether no stored row is compared with a new one, but all are removed first: the contents replace them, and a column
+    /// or the key changes in a way in which stored rows may not hold.
+    #[must_use]
+    pub fn replaces_everything(&self, before: &Table) -> bool {
+        let is_replaced = self.table.load() == Load::Replace && !self.contents.is_empty();
+        is_replaced && (self.retypes(before) || self.table.key() != before.key())
+    }
 }
 
 /// The form in which a store reads rows.
@@ -80,15 +103,60 @@ pub struct TableChanges {
     pub rows: RowChanges,
     /// The first rows that were refused, by content and position.
     pub refused: Vec<RefusedRow>,
+    /// Why the store refuses the table. Nothing of the table is changed then, and the other members are empty.
+    pub refusal: Option<TableRefusal>,
 }
 
 impl TableChanges {
+    /// The changes of a table that the store refuses: none.
+    #[must_use]
+    pub fn of_refused(refusal: TableRefusal) -> Self {
+        Self { refusal: Some(refusal), ..Self::default() }
+    }
+
     /// Whether the definition or a stored row changes.
     #[must_use]
     pub fn changes_anything(&self) -> bool {
         let RowChanges { added, changed, removed, .. } = self.rows;
         self.is_new || self.is_changed || added + changed + removed > 0
     }
+}
+
+/// Why a store refuses a table: the same ingestion would fail again, until somebody changes the table or the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TableRefusal {
+    /// What refuses it.
+    pub cause: TableRefusalCause,
+    /// The column that it is about, if the store knows it.
+    pub column: Option<String>,
+    /// What the store says, with an example if there is one.
+    pub message: String,
+}
+
+impl TableRefusal {
+    /// Makes a refusal that is about no column.
+    #[must_use]
+    pub fn new(cause: TableRefusalCause, message: impl Into<String>) -> Self {
+        Self { cause, column: None, message: message.into() }
+    }
+
+    /// The same about a column.
+    #[must_use]
+    pub fn of_column(self, column: impl Into<String>) -> Self {
+        Self { column: Some(column.into()), ..self }
+    }
+}
+
+/// What refuses a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableRefusalCause {
+    /// Two stored rows have the same key as it is declared now.
+    KeyRepeated,
+    /// A stored row has no value in a column that is declared as required now.
+    ValueMissing,
+    /// Something that others have made in the database, such as a view, a constraint, a trigger or a privilege.
+    Database,
 }
 
 /// The rows of a load, counted by their result.

@@ -16,10 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use metricd_connection::LatestTimeline;
 use metricd_database::{DataSchemas, DatabaseUrl, Fault, Outage, Trouble, fault_of};
-use metricd_domain::{ContractColumn, ContractTable, TimeZone};
+use metricd_domain::{ContractColumn, ContractTable, TableName, TimeZone};
 use metricd_execution::{
-    Allowed, AllowedSchema, PendingTable, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction,
-    ResolvedType, Resolver,
+    Allowed, AllowedSchema, PendingTable, PendingTableError, QueryTree, Resolution, Resolvable, ResolveError,
+    ResolvedFunction, ResolvedType, Resolver,
 };
 use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::{Column, Statement};
@@ -75,7 +75,7 @@ pub struct PgResolver {
     timeline: LatestTimeline,
     /// The statements that make the tables which are not stored yet. They are made once, in a transaction that stays open
     /// until the resolver is dropped: a statement and its rewrite for a period are compared by the oids of tables.
-    pending_tables: Vec<String>,
+    pending_tables: Vec<(TableName, Vec<String>)>,
     /// Held while a statement is resolved with pending tables, which only one transaction can make.
     turn: tokio::sync::Mutex<()>,
     /// The idle connections: at most as many as were ever in use at once.
@@ -99,6 +99,19 @@ struct ResolverSession {
     trees: Trees,
     /// Whether the transaction with the pending tables is open.
     has_tables: bool,
+}
+
+/// Why a transaction has not begun.
+enum BeginError {
+    Resolve(ResolveError),
+    /// PostgreSQL refuses the pending table, with this message.
+    Table(TableName, String),
+}
+
+impl From<ResolveError> for BeginError {
+    fn from(error: ResolveError) -> Self {
+        Self::Resolve(error)
+    }
 }
 
 /// Where a session has the trees of statements from.
@@ -151,6 +164,24 @@ impl PgResolver {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Begins the transaction with the pending tables.
+    async fn make_tables(&self) -> Result<(), PendingTableError> {
+        let unavailable = |error: ResolveError| {
+            PendingTableError::Unavailable(match error {
+                ResolveError::Unavailable(outage) => outage,
+                error => Outage { fault: Fault::Cancelled, message: error.to_string() },
+            })
+        };
+        let mut session = ResolverSession::open(self).await.map_err(unavailable)?;
+        session.begin(&self.schemas, &self.pending_tables).await.map_err(|error| match error {
+            BeginError::Resolve(error) => unavailable(error),
+            BeginError::Table(table, message) => PendingTableError::Refused { table, message },
+        })?;
+        session.end().await.map_err(|error| unavailable(refused(error)))?;
+        self.idle().push(session);
+        Ok(())
+    }
+
     /// Runs the operation in a transaction that is rolled back. The operation gives back the session that it takes.
     async fn in_transaction<T, F>(&self, operation: impl Fn(ResolverSession) -> F) -> Result<T, ResolveError>
     where
@@ -166,7 +197,9 @@ impl PgResolver {
             };
             let (mut session, answer) = match session.begin(&self.schemas, &self.pending_tables).await {
                 Ok(()) => operation(session).await,
-                Err(error) => (session, Err(error)),
+                Err(BeginError::Resolve(error)) => (session, Err(error)),
+                // It was made before.
+                Err(BeginError::Table(_, message)) => (session, Err(unavailable(message))),
             };
             match session.end().await {
                 Ok(()) => {
@@ -202,9 +235,13 @@ impl ResolverSession {
     }
 
     /// Begins the transaction of a statement, or its part of the transaction with the pending tables.
-    async fn begin(&mut self, schemas: &DataSchemas, pending_tables: &[String]) -> Result<(), ResolveError> {
+    async fn begin(
+        &mut self,
+        schemas: &DataSchemas,
+        pending_tables: &[(TableName, Vec<String>)],
+    ) -> Result<(), BeginError> {
         if self.has_tables {
-            return self.client.batch_execute(SAVEPOINT).await.map_err(refused);
+            return Ok(self.client.batch_execute(SAVEPOINT).await.map_err(refused)?);
         }
         let limits =
             format!("SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
@@ -214,14 +251,15 @@ impl ResolverSession {
         if pending_tables.is_empty() {
             return Ok(());
         }
-        // A statement of metricd itself: whatever it fails of, the SQL is not at fault.
-        let make = format!("{}; {SAVEPOINT}", pending_tables.join("; "));
-        let outcome = self.client.batch_execute(&make).await.map_err(|error| match refused(error) {
-            ResolveError::Refused { message, .. } => unavailable(message),
-            error => error,
-        });
-        self.has_tables = outcome.is_ok();
-        outcome
+        for (table, make) in pending_tables {
+            self.client.batch_execute(&make.join("; ")).await.map_err(|error| match refused(error) {
+                ResolveError::Refused { message, .. } => BeginError::Table(table.clone(), message),
+                error => error.into(),
+            })?;
+        }
+        self.client.batch_execute(SAVEPOINT).await.map_err(refused)?;
+        self.has_tables = true;
+        Ok(())
     }
 
     /// Rolls back what the statement did. Prepared statements stay.
@@ -352,11 +390,13 @@ impl Resolver for PgResolver {
     }
 
     /// Its statements run one after another.
-    fn with_tables(self: Arc<Self>, tables: Vec<PendingTable>) -> Arc<dyn Resolver> {
-        let pending_tables = tables.iter().flat_map(make_statements).collect();
+    async fn with_tables(self: Arc<Self>, tables: Vec<PendingTable>) -> Result<Arc<dyn Resolver>, PendingTableError> {
+        let pending_tables = tables.iter().map(|table| (table.after.name().clone(), make_statements(table))).collect();
         let (url, schemas, timeline) = (self.url.clone(), self.schemas.clone(), self.timeline.clone());
         let turn = tokio::sync::Mutex::default();
-        Arc::new(Self { url, schemas, role: self.role, timeline, pending_tables, turn, idle: Mutex::default() })
+        let resolver = Self { url, schemas, role: self.role, timeline, pending_tables, turn, idle: Mutex::default() };
+        resolver.make_tables().await?;
+        Ok(Arc::new(resolver))
     }
 }
 

@@ -304,6 +304,8 @@ mod tests {
                 "strict",
                 "dry-run",
                 "overwrite-edits",
+                "allow-empty",
+                "choose-types",
                 "format",
                 "table",
                 "encoding",

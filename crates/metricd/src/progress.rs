@@ -31,6 +31,10 @@ impl Progress for Bar {
         self.0.enable_steady_tick(Duration::from_millis(200));
     }
 
+    fn expect(&self, bytes: u64) {
+        self.0.inc_length(bytes);
+    }
+
     fn advance(&self, bytes: u64) {
         self.0.inc(bytes);
     }

@@ -81,7 +81,7 @@ problem_codes! {
     InvalidBody = "invalid-body", UNPROCESSABLE_ENTITY, "Invalid body", "The body is JSON, but not what this path expects; `errors` lists each invalid field.";
     SqlRefused = "sql-refused", UNPROCESSABLE_ENTITY, "SQL refused", "The SQL may not be stored; `findings` lists what is wrong, where, and what to write instead.";
     IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "Idempotency key reused", "The `Idempotency-Key` was used within the last day by a request with other content: use a new key for each request.";
-    IngestionRefused = "ingestion-refused", UNPROCESSABLE_ENTITY, "Ingestion refused", "Nothing is stored: some content was refused in strict mode, or all of it in lenient mode. `report` lists what was refused, where and why.";
+    IngestionRefused = "ingestion-refused", UNPROCESSABLE_ENTITY, "Ingestion refused", "Nothing is stored: some content was refused in strict mode, or all of it in lenient mode, or a table cannot be stored. `report` lists what was refused, where and why.";
     IngestionOutrun = "ingestion-outrun", CONFLICT, "Ingestion outrun", "Concurrent changes to the same definitions invalidated every validation: nothing is stored. Send the files again.";
     HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large", "The headers are larger than 32768 bytes in total.";
     QueryTooCostly = "query-too-costly", UNPROCESSABLE_ENTITY, "Query too costly", "With these parameters, the estimated cost of the metric's SQL exceeds the limit. Request less, such as a shorter period.";

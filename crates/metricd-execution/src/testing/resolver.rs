@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::{Allowed, PendingTable, Resolution, Resolvable, ResolveError, Resolver};
+use crate::{Allowed, PendingTable, PendingTableError, Resolution, Resolvable, ResolveError, Resolver};
 use metricd_database::Outage;
 
 /// The response of the resolver to one text.
@@ -78,7 +78,7 @@ impl Resolver for ScriptedResolver {
     }
 
     /// The script knows no tables.
-    fn with_tables(self: Arc<Self>, _tables: Vec<PendingTable>) -> Arc<dyn Resolver> {
-        self
+    async fn with_tables(self: Arc<Self>, _tables: Vec<PendingTable>) -> Result<Arc<dyn Resolver>, PendingTableError> {
+        Ok(self)
     }
 }

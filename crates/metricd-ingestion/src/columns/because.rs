@@ -8,6 +8,7 @@ use super::fits::{
     MDY_SLASH, MONTH_NAME, NUMERIC, PERCENT, THOUSANDS, TIME_MINUTES, TIME_MINUTES_12, TIME_SECONDS, TIME_SECONDS_12,
     TIMESTAMP, TIMESTAMPTZ, TRAILING_MINUS, TYPES, UUID, YEAR_LONG, YES_NO, YMD_DOT, YMD_SLASH,
 };
+use super::looks::is_null_word;
 use crate::CellKind;
 
 /// The types, the first one preferred, with their names for one value and for many.
@@ -147,7 +148,8 @@ fn notation_choice(column: &ColumnState) -> Option<String> {
     } else if has(YES_NO) {
         "the values look like booleans: declare the type `boolean` if they are".to_owned()
     } else {
-        return None;
+        let is_likely = column.null_spellings.iter().any(|spelling| is_null_word(&spelling.first.value));
+        return is_likely.then(|| null_choice(column));
     };
     if column.null_spellings.is_empty() {
         return Some(choice);

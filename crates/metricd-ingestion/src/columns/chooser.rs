@@ -103,7 +103,7 @@ pub(super) struct ColumnState {
     /// The types that all values fit, and the notations that all values have.
     pub(super) fits: u32,
     pub(super) values: u64,
-    /// The number of texts without characters that the file marks as text.
+    /// The number of texts that the file marks as text, and that would mean no value otherwise.
     pub(super) empty_texts: u64,
     pub(super) first: Option<Seen>,
     pub(super) counterexample: Option<Counterexample>,
@@ -150,7 +150,7 @@ impl ColumnState {
                 self.nulls += 1;
                 return;
             }
-            CellKind::String if text.is_empty() => {
+            CellKind::String if format.is_null_text(text) => {
                 self.empty_texts += 1;
                 return;
             }
@@ -160,11 +160,11 @@ impl ColumnState {
         if self.examples.len() < MAX_EXAMPLES {
             self.keep_example(text);
         }
-        if self.fits != 0 {
-            let remaining = self.fits & fits::of(kind, text, self.fits, format);
-            if remaining != self.fits {
-                self.narrow(remaining, (line, kind, text), format);
-            }
+        let remaining = if self.fits == 0 { 0 } else { self.fits & fits::of(kind, text, self.fits, format) };
+        if remaining != self.fits {
+            self.narrow(remaining, (line, kind, text), format);
+        } else if self.fits & TYPES == 0 && kind == CellKind::Untyped && looks::is_null_spelling(text) {
+            self.count_null_spelling(Seen { line, kind, value: shown(text) });
         }
     }
 

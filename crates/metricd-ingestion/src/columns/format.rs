@@ -61,6 +61,13 @@ impl ValueFormat {
     pub(super) fn is_null(&self, text: &str) -> bool {
         text.is_empty() || text == "\\N" || !self.nulls.is_empty() && self.nulls.iter().any(|null| null == text)
     }
+
+    /// Whether a text that the file marks as text means no value in a column of another type than text.
+    #[inline]
+    pub(super) fn is_null_text(&self, text: &str) -> bool {
+        let trimmed = trim(text);
+        text.is_empty() || !trimmed.is_empty() && self.is_null(trimmed)
+    }
 }
 
 /// Removes blanks at both ends.

@@ -24,6 +24,11 @@ pub(super) fn is_null_spelling(text: &str) -> bool {
         || text.len() <= 4 && NULL_SPELLINGS.iter().any(|spelling| text.eq_ignore_ascii_case(spelling))
 }
 
+/// Whether the spelling of no value is one in a column of text too, where a dash or `none` may be meant.
+pub(super) fn is_null_word(spelling: &str) -> bool {
+    !matches!(spelling.to_ascii_lowercase().as_str(), "-" | "none")
+}
+
 /// Whether the text is a boolean in a declared column only, such as `yes`.
 pub(super) fn is_yes_or_no(text: &str) -> bool {
     text.len() <= 3 && BOOLEANS.iter().any(|spelling| text.eq_ignore_ascii_case(spelling))

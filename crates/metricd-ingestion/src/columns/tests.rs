@@ -200,7 +200,7 @@ fn what_a_person_must_decide_is_a_hint() {
         assert_eq!(found.choice.as_deref(), Some(choice), "{values:?}");
     }
     for values in [
-        &["Berlin", "NA"][..],
+        &["Berlin", "-"][..],
         &["1", "2"],
         &["01/02/2025", "1.2.2025"],
         &["01/02/2025", "x"],
@@ -209,6 +209,8 @@ fn what_a_person_must_decide_is_a_hint() {
     ] {
         assert_eq!(choose(values).choice, None, "{values:?}");
     }
+    let choice = choose(&["Berlin", "NA", "Rom", "NA"]).choice;
+    assert_eq!(choice.as_deref(), Some("2 values are `NA`: pass `--null NA` if they mean no value"));
     let because = choose(&["1", "NA", "2"]).because;
     assert_eq!(because, "text: line 3 has `NA`, but the other 2 values are whole numbers");
 }

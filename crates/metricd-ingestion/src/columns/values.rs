@@ -46,7 +46,7 @@ pub(super) fn write(
             }
             value
         }
-        CellKind::String if text.is_empty() && data_type != ColumnType::Text => return Ok(Written::Null),
+        CellKind::String if data_type != ColumnType::Text && format.is_null_text(text) => return Ok(Written::Null),
         _ => text,
     };
     match data_type {

@@ -19,9 +19,13 @@ impl CsvFault {
                 Reason::QuoteUnclosed,
                 "a quoted field does not end: its closing quote is missing, or the file is truncated".to_owned(),
             ),
-            Self::TooLong => (
+            Self::TooLong { is_quoted: true } => (
                 Reason::RecordTooLong,
                 format!("a record has more than {MAX_RECORD_BYTES} bytes: probably a closing quote is missing"),
+            ),
+            Self::TooLong { is_quoted: false } => (
+                Reason::RecordTooLong,
+                format!("a line has more than {MAX_RECORD_BYTES} bytes: the file may not be text in lines"),
             ),
         };
         (reason, message + &skipped)

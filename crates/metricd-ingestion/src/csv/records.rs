@@ -19,8 +19,8 @@ pub(crate) enum CsvFault {
     StrayQuote,
     /// A quoted field is not closed before the end of the file.
     Unclosed,
-    /// The record has more than [`MAX_RECORD_BYTES`] bytes.
-    TooLong,
+    /// The record has more than [`MAX_RECORD_BYTES`] bytes. `is_quoted` if a quoted field in it does not end.
+    TooLong { is_quoted: bool },
 }
 
 /// The next record or fault of a CSV file.
@@ -103,7 +103,10 @@ impl<R: Read> CsvRecords<R> {
                     return Ok(Some(CsvRecord::Fields { line, fields, is_last: end == next }));
                 }
                 Err(fault) => {
-                    let next = self.find_resumption()?;
+                    let next = match fault {
+                        CsvFault::TooLong { is_quoted: false } => self.skip_line()?,
+                        _ => self.find_resumption()?,
+                    };
                     let begin = self.advance(next);
                     let text = &self.buffer[begin..next];
                     let ends_line = text.ends_with(b"\n") || text.ends_with(b"\r");
@@ -135,15 +138,37 @@ impl<R: Read> CsvRecords<R> {
             let text = &self.buffer[from..];
             match scan(text, self.separator) {
                 Scan::StrayQuote => return Ok(Err(CsvFault::StrayQuote)),
-                Scan::Record { end, .. } if end > MAX_RECORD_BYTES => return Ok(Err(CsvFault::TooLong)),
+                Scan::Record { end, .. } if end > MAX_RECORD_BYTES => {
+                    return Ok(Err(CsvFault::TooLong { is_quoted: false }));
+                }
                 // If the line end is the last byte, it may be the first half of CRLF, so more is read first.
                 Scan::Record { end, next, fields } if self.input_ended || next < text.len() => {
                     return Ok(Ok(Extent { end: from + end, next: from + next, fields }));
                 }
-                Scan::Unclosed if text.len() > MAX_RECORD_BYTES => return Ok(Err(CsvFault::TooLong)),
+                Scan::Unclosed if text.len() > MAX_RECORD_BYTES => {
+                    return Ok(Err(CsvFault::TooLong { is_quoted: true }));
+                }
                 Scan::Unclosed if self.input_ended => return Ok(Err(CsvFault::Unclosed)),
                 Scan::Record { .. } | Scan::Unclosed => self.fill()?,
             }
+        }
+    }
+
+    /// Finds the end of the line at `start`, and drops its middle: it may be longer than the memory.
+    fn skip_line(&mut self) -> io::Result<usize> {
+        let mut at = self.start;
+        loop {
+            match next_line(&self.buffer[at..]) {
+                // If the line end is the last byte, it may be the first half of CRLF, so more is read first.
+                Some(step) if at + step < self.buffer.len() || self.input_ended => return Ok(at + step),
+                None if self.input_ended => return Ok(self.buffer.len()),
+                Some(_) => {}
+                None => {
+                    at = (self.start + READ_CHUNK_BYTES).min(self.buffer.len());
+                    self.buffer.truncate(at);
+                }
+            }
+            self.fill()?;
         }
     }
 
@@ -369,8 +394,34 @@ mod tests {
         let long = format!("id,query\nq1,\"{}\nq2,x\n", "y\n".repeat(MAX_RECORD_BYTES));
         let seen = read_all(long.as_bytes());
         assert_eq!(seen.first().map(String::as_str), Some("1: id|query"));
-        assert_eq!(seen.get(1).map(|fault| fault.ends_with("TooLong")), Some(true), "{:?}", seen.get(1));
+        assert_eq!(
+            seen.get(1).map(|fault| fault.ends_with("TooLong { is_quoted: true }")),
+            Some(true),
+            "{:?}",
+            seen.get(1)
+        );
         assert_eq!(seen.last().map(|last| last.ends_with(": q2|x")), Some(true));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_skipped_as_a_whole_in_constant_memory() {
+        let long = 4 * MAX_RECORD_BYTES;
+        for end in ["\n", "\r\n", "\r"] {
+            let text = format!("id,query{end}q1,{}{end}q2,x{end}", "y".repeat(long));
+            let mut records = CsvRecords::new(text.as_bytes());
+            records.next().unwrap();
+            match records.next().unwrap() {
+                Some(CsvRecord::Fault {
+                    line: 2, last_line: 2, fault: CsvFault::TooLong { is_quoted: false }, ..
+                }) => {}
+                other => panic!("{other:?}"),
+            }
+            assert!(records.buffer.capacity() <= 2 * MAX_RECORD_BYTES, "{}", records.buffer.capacity());
+            match records.next().unwrap() {
+                Some(CsvRecord::Fields { line: 3, fields, .. }) => assert_eq!(fields.record(), b"q2,x"),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     proptest! {

@@ -47,11 +47,13 @@ struct CsvReader {
     header: Option<Vec<u8>>,
     /// The first row, if the file has no header.
     first: Option<(SourceRow, Next)>,
+    /// The texts that mean no value without quotes, besides `\N`.
+    nulls: Vec<String>,
 }
 
 impl CsvReader {
     fn open(file: Box<dyn ReadSeek>, options: &ReadOptions) -> Result<Self, ReadError> {
-        let separator = separator(&options.text)?;
+        let (separator, nulls) = (separator(&options.text)?, options.text.nulls.clone());
         let mut input = TextInput::open(file, options.text.encoding.as_deref())?;
         if separator.is_none() && !options.no_header {
             titles::refuse(&mut input)?;
@@ -69,12 +71,12 @@ impl CsvReader {
             Some(CsvRecord::Fields { line, fields, is_last }) if options.no_header => {
                 let columns: Vec<_> = fields.iter().map(|_| untyped_column("")).collect();
                 let mut row = SourceRow::default();
-                let next = read_row(&columns, line, fields, is_last, &mut row);
+                let next = read_row((&columns, &nulls), line, fields, is_last, &mut row);
                 (columns, None, Some((row, next)))
             }
             Some(CsvRecord::Fields { fields, .. }) => (header(fields)?, Some(fields.record().to_owned()), None),
         };
-        Ok(Self { records, columns, header, first })
+        Ok(Self { records, columns, header, first, nulls })
     }
 }
 
@@ -100,7 +102,7 @@ impl TableReader for CsvReader {
                     let message = "the row repeats the header: the file may consist of several files";
                     Next::Fault(row_fault(line, Reason::HeaderRepeated, message, fields.record()))
                 } else {
-                    read_row(&self.columns, line, fields, is_last, row)
+                    read_row((&self.columns, &self.nulls), line, fields, is_last, row)
                 }
             }
         })
@@ -157,7 +159,17 @@ fn header(fields: Fields<'_>) -> Result<Vec<SourceColumn>, ReadError> {
 
 /// Appends the fields to the row. Empty fields beyond the columns are ignored, as some programs end each line with a
 /// separator.
-fn read_row(columns: &[SourceColumn], line: u64, fields: Fields<'_>, is_last: bool, row: &mut SourceRow) -> Next {
+fn read_row(
+    (columns, nulls): (&[SourceColumn], &[String]),
+    line: u64,
+    fields: Fields<'_>,
+    is_last: bool,
+    row: &mut SourceRow,
+) -> Next {
+    let means_none = |text: &str| {
+        let text = text.trim();
+        text == "\\N" || nulls.iter().any(|null| null == text)
+    };
     let width = columns.len();
     if fields.len() < width || fields.iter().skip(width).any(|field| !field.is_empty()) {
         let message = explain_width(fields.len(), width, is_last);
@@ -165,8 +177,9 @@ fn read_row(columns: &[SourceColumn], line: u64, fields: Fields<'_>, is_last: bo
     }
     for ((field, is_quoted), column) in fields.with_quotes().zip(columns) {
         match from_utf8(field) {
-            Ok("") if is_quoted => row.push(CellKind::String, ""),
-            Ok("") => row.push_null(),
+            Ok("") if !is_quoted => row.push_null(),
+            // Quotes make a text of what means no value otherwise.
+            Ok(text) if is_quoted && (text.is_empty() || means_none(text)) => row.push(CellKind::String, text),
             Ok(text) => row.push(CellKind::Untyped, text),
             Err(error) => {
                 let fault = row_fault(line, Reason::TextEncoding, not_utf8(error.valid_up_to()), field);

@@ -280,6 +280,11 @@ fn exports_of_databases_and_programs_are_loaded() {
     let (types, _, rows) = load(&CsvFormat, pandas.as_bytes(), &nulls);
     assert_eq!(types, "bigint,numeric,boolean,timestamptz");
     assert_eq!(rows, "0,1.5,true,2025-06-01 00:00:00+00\n1,,false,2025-06-02 00:00:00+00\n");
+    let quoted = "a,b,c\n1,\"\\N\",\"NA\"\n\"NA\",NA,x\n\" NA \",\"\\N\",\\N\n";
+    let nulls = options(|text| text.nulls = vec!["NA".to_owned()]);
+    let (types, _, rows) = load(&CsvFormat, quoted.as_bytes(), &nulls);
+    assert_eq!(types, "bigint,text,text", "quotes make a text of `NA`, and a number is no text");
+    assert_eq!(rows, "1,\\N,NA\n,,x\n,\\N,\n");
     let metabase = "ID,Created At,Total\n1,2025-06-01T12:00:00Z,\"1,234.5\"\n2,2025-06-01T13:00:00.123Z,12\n";
     let (types, hints, _) = load(&CsvFormat, metabase.as_bytes(), &ReadOptions::default());
     assert_eq!((types.as_str(), hints.len()), ("bigint,timestamptz,text", 1));

@@ -12,6 +12,7 @@ pub(super) fn write_table(text: &mut String, table: &IngestedTable) -> fmt::Resu
     match table.change {
         TableChange::Created => writeln!(text, "\ntable {name} (new, {})", table.load)?,
         TableChange::Changed => writeln!(text, "\ntable {name} (changed, {})", table.load)?,
+        TableChange::Refused => writeln!(text, "\ntable {name} (refused, {})", table.load)?,
         TableChange::Unchanged => writeln!(text, "\ntable {name} ({})", table.load)?,
     }
     for change in &table.changes {

@@ -1,19 +1,21 @@
 //! Changes of the definition of a stored table: which of them keep all data, and how they read.
 
-use metricd_domain::{ColumnName, Table, TableColumn};
+use metricd_domain::{ColumnName, Load, Table, TableColumn};
 
-/// Why the stored table cannot become the other one without losing data. Empty if it can.
-pub(super) fn losses(before: &Table, after: &Table) -> Vec<String> {
+/// Why the stored table cannot become the other one without losing data. Empty if it can. `has_files` if files are loaded
+/// into it: if they replace all rows, no stored value has to fit the types.
+pub(super) fn losses(before: &Table, after: &Table, has_files: bool) -> Vec<String> {
+    let are_replaced = has_files && after.load() == Load::Replace;
     let mut losses = Vec::new();
     for column in before.columns() {
         let (name, stored) = (&column.name, column.data_type);
         match after.columns().iter().find(|other| other.name == *name) {
             None => losses.push(format!("the column `{name}` would be lost with its values: declare it")),
-            Some(other) if other.data_type != stored && !stored.widens_to(other.data_type) => {
+            Some(other) if other.data_type != stored && !stored.widens_to(other.data_type) && !are_replaced => {
                 let wanted = other.data_type;
                 losses.push(format!(
                     "the column `{name}` is stored as {stored}, whose values {wanted} does not keep: declare {stored}, or \
-                     delete the table and load its files again"
+                     ingest the file with the declaration and the load `replace`"
                 ));
             }
             Some(_) => {}
@@ -41,6 +43,10 @@ pub(super) fn describe(before: &Table, after: &Table) -> Vec<String> {
         let (from, to) = (name(&stored.time_column), name(&wanted.time_column));
         changes.push(format!("changes the time column from {from} to {to}"));
     }
+    if stored.indexes != wanted.indexes {
+        let (from, to) = (indexes(&stored.indexes), indexes(&wanted.indexes));
+        changes.push(format!("changes the indexes from {from} to {to}"));
+    }
     if stored.load != wanted.load {
         changes.push(format!("changes the load from {} to {}", stored.load, wanted.load));
     }
@@ -61,7 +67,9 @@ pub(super) fn describe(before: &Table, after: &Table) -> Vec<String> {
 fn describe_column(stored: &TableColumn, wanted: &TableColumn, changes: &mut Vec<String>) {
     let name = &wanted.name;
     if stored.data_type != wanted.data_type {
-        changes.push(format!("widens the column `{name}` from {} to {}", stored.data_type, wanted.data_type));
+        let (from, to) = (stored.data_type, wanted.data_type);
+        let what = if from.widens_to(to) { "widens" } else { "changes" };
+        changes.push(format!("{what} the column `{name}` from {from} to {to}"));
     }
     if stored.required != wanted.required {
         let what = if wanted.required { "requires" } else { "no longer requires" };
@@ -70,6 +78,13 @@ fn describe_column(stored: &TableColumn, wanted: &TableColumn, changes: &mut Vec
     if stored.comment() != wanted.comment() {
         changes.push(format!("changes the description of the column `{name}`"));
     }
+}
+
+fn indexes(indexes: &[Vec<ColumnName>]) -> String {
+    if indexes.is_empty() {
+        return "none".to_owned();
+    }
+    indexes.iter().map(|columns| format!("({})", names(columns))).collect::<Vec<_>>().join(", ")
 }
 
 fn names(key: &[ColumnName]) -> String {
@@ -97,14 +112,15 @@ mod tests {
         use ColumnType::{Bigint, Date, Numeric, Text, Timestamp};
         let before = table(&[("id", Bigint), ("day", Date)]);
         let after = table(&[("id", Numeric), ("day", Timestamp), ("note", Text)]);
-        assert_eq!(losses(&before, &after), Vec::<String>::new());
+        assert_eq!(losses(&before, &after, false), Vec::<String>::new());
         let expected = [
             "widens the column `id` from bigint to numeric",
             "widens the column `day` from date to timestamp",
             "adds the column `note` (text)",
         ];
         assert_eq!(describe(&before, &after), expected);
-        let lost = losses(&after, &before);
+        assert_eq!(losses(&after, &before, true).len(), 1, "rows that are replaced need not fit");
+        let lost = losses(&after, &before, false);
         assert_eq!(lost.len(), 3, "{lost:?}");
         assert!(lost[0].contains("whose values bigint does not keep"), "{lost:?}");
         assert!(lost[2].contains("`note` would be lost"), "{lost:?}");

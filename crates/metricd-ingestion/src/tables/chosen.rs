@@ -57,25 +57,24 @@ fn without_rows(RowFault { line, reason, message, .. }: &RowFault) -> ReadError 
 pub(super) struct ChosenColumns {
     pub(super) columns: Vec<TableColumn>,
     pub(super) choices: Vec<Option<ColumnChoice>>,
-    /// The number of columns that are stored, which come first.
-    stored_count: usize,
+    /// The stored columns, which come first, with the choices from the files alone.
+    stored: Vec<(TableColumn, Option<ColumnChoice>)>,
 }
 
 impl ChosenColumns {
     /// Begins with the stored columns.
     pub(super) fn of(before: Option<&Table>) -> Self {
         let columns = before.map(|table| table.columns().to_vec()).unwrap_or_default();
-        Self { choices: vec![None; columns.len()], stored_count: columns.len(), columns }
+        let stored = columns.iter().map(|column| (column.clone(), None)).collect();
+        Self { choices: vec![None; columns.len()], stored, columns }
     }
 
-    /// Adds the columns of a file. If the table is stored, its columns are widened at most. `is_read_anew` if the file is
-    /// read in another way than the stored ones.
+    /// Adds the columns of a file. If the table is stored, its columns are widened at most.
     pub(super) fn add(
         &mut self,
         analysis: &Analysis,
         named: &[NamedColumn],
         is_known: bool,
-        is_read_anew: bool,
     ) -> Result<(), Vec<HeaderFinding>> {
         let mut faults = Vec::new();
         for NamedColumn { name, position } in named {
@@ -87,21 +86,18 @@ impl ChosenColumns {
                 self.choices.push(Some(choice.clone()));
                 continue;
             };
-            if index >= self.stored_count
-                && let Some(first) = &mut self.choices[index]
-            {
-                // Another file of this ingestion has it.
-                first.data_type = common_type(first, choice);
-                first.values += choice.values;
-                self.columns[index].data_type = first.data_type;
-            } else {
+            if let Some((_, chosen)) = self.stored.get_mut(index) {
+                combine(chosen, choice);
                 let wider = widened(&self.columns[index], choice);
-                if is_read_anew && choice.values > 0 && wider.data_type != choice.data_type {
-                    self.choices[index] = Some(stays(wider.data_type, choice));
-                } else if wider.data_type != self.columns[index].data_type {
+                if wider.data_type != self.columns[index].data_type {
                     self.choices[index] = Some(choice.clone());
                 }
                 self.columns[index] = wider;
+            } else {
+                // Another file of this ingestion has it.
+                combine(&mut self.choices[index], choice);
+                self.columns[index].data_type =
+                    self.choices[index].as_ref().map_or(choice.data_type, |of| of.data_type);
             }
         }
         if is_known && !analysis.may_lack_columns {
@@ -117,12 +113,58 @@ impl ChosenColumns {
         }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
+
+    /// Gives stored columns the types that the files alone would give them, as far as `again` says, after all files were
+    /// added.
+    pub(super) fn choose_again(&mut self, again: ChooseAgain) {
+        for (index, (stored, choice)) in self.stored.iter().enumerate() {
+            let Some(choice) = choice.as_ref().filter(|choice| choice.values > 0) else { continue };
+            let (before, now) = (stored.data_type, choice.data_type);
+            if now == self.columns[index].data_type {
+                continue;
+            }
+            let is_chosen = match again {
+                ChooseAgain::Nothing => false,
+                ChooseAgain::ReadAnew => now != ColumnType::Text && !now.widens_to(before),
+                ChooseAgain::Everything => true,
+            };
+            if is_chosen {
+                self.columns[index].data_type = now;
+                self.choices[index] = Some(choice.clone());
+            } else if before == ColumnType::Text || again == ChooseAgain::ReadAnew && !now.widens_to(before) {
+                self.choices[index] = Some(stays(before, choice));
+            }
+        }
+    }
 }
 
-/// Why a column keeps the stored type, although the file is read in another way now and its values have another type.
+/// Which stored columns get the types of the files, whose rows replace all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChooseAgain {
+    /// None: they are widened at most.
+    Nothing,
+    /// Those that get another type because the files are read in another way than before, except to become text or
+    /// narrower.
+    ReadAnew,
+    /// All, as requested.
+    Everything,
+}
+
+/// Adds what another file shows about a column.
+fn combine(chosen: &mut Option<ColumnChoice>, other: &ColumnChoice) {
+    match chosen {
+        Some(first) => {
+            first.data_type = common_type(first, other);
+            first.values += other.values;
+        }
+        None => *chosen = Some(other.clone()),
+    }
+}
+
+/// Why a column keeps the stored type, although the values of the files have another one.
 fn stays(stored: ColumnType, choice: &ColumnChoice) -> ColumnChoice {
     let because = format!("as it is stored; the values of the file are {}", choice.data_type);
-    let decision = format!("delete the table and load the file again if the column should be {}", choice.data_type);
+    let decision = format!("pass `--choose-types` if the column should be {}", choice.data_type);
     ColumnChoice { data_type: stored, because, choice: Some(decision), ..choice.clone() }
 }
 

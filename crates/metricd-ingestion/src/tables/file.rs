@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use metricd_repository::ContentDigest;
@@ -15,10 +16,27 @@ use crate::{Input, Progress, Reason};
 /// The number of bytes that are read at once.
 const CHUNK_BYTES: usize = 256 << 10;
 
+/// Why a file is read. Each pass counts once in the progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// To take its digest.
+    Digest,
+    /// To choose the types of its columns.
+    Choose,
+    /// To load its rows.
+    Load,
+}
+
+impl Pass {
+    pub(crate) const ALL: [Self; 3] = [Self::Digest, Self::Choose, Self::Load];
+}
+
 /// A file with the rows of a table.
 #[derive(Debug)]
 pub(crate) struct TableFile {
     pub(crate) input: Input,
+    /// The bytes of each pass that the progress does not count yet.
+    uncounted: [Arc<AtomicU64>; Pass::ALL.len()],
     format: Arc<dyn TableFormat>,
     /// The digest, and the file whose digest it is.
     digest: Option<(ContentDigest, Identity)>,
@@ -47,16 +65,28 @@ impl Identity {
 
 impl TableFile {
     pub(crate) fn new(input: Input, format: Arc<dyn TableFormat>) -> Self {
-        Self { input, format, digest: None }
+        let uncounted = Pass::ALL.map(|_| Arc::new(AtomicU64::new(input.size_bytes())));
+        Self { input, uncounted, format, digest: None }
+    }
+
+    /// Counts the rest of a pass, which is complete or not needed.
+    pub(crate) fn finish(&self, pass: Pass, progress: &Arc<dyn Progress>) {
+        progress.advance(self.uncounted[pass as usize].swap(0, Ordering::Relaxed));
+    }
+
+    fn count(&self, file: File, pass: Pass, progress: &Arc<dyn Progress>) -> ProgressFile {
+        let uncounted = Arc::clone(&self.uncounted[pass as usize]);
+        ProgressFile { file, uncounted, progress: Arc::clone(progress) }
     }
 
     /// The digest of the content. Reads the file when it is first called.
-    pub(crate) fn digest(&mut self) -> io::Result<ContentDigest> {
+    pub(crate) fn digest(&mut self, progress: &Arc<dyn Progress>) -> io::Result<ContentDigest> {
         if let Some((digest, _)) = self.digest {
             return Ok(digest);
         }
-        let mut file = self.reader()?;
+        let file = self.reader()?;
         let identity = Identity::of(&file)?;
+        let mut file = self.count(file, Pass::Digest, progress);
         let mut hasher = blake3::Hasher::new();
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
@@ -75,10 +105,11 @@ impl TableFile {
     pub(crate) fn open(
         &self,
         options: &ReadOptions,
+        pass: Pass,
         progress: &Arc<dyn Progress>,
     ) -> Result<Box<dyn TableReader>, ReadError> {
         self.check_unchanged()?;
-        let file = ProgressFile { file: self.reader()?, progress: Arc::clone(progress) };
+        let file = self.count(self.reader()?, pass, progress);
         self.format.open(decompress(Box::new(file))?, options)
     }
 
@@ -112,16 +143,20 @@ fn changed() -> &'static str {
     Reason::FileChanged.meaning().trim_start_matches("the file ")
 }
 
-/// A file that reports the bytes that are read.
+/// A file that reports the bytes that are read, at most as many as it has: some formats read parts of it twice.
 struct ProgressFile {
     file: File,
+    uncounted: Arc<AtomicU64>,
     progress: Arc<dyn Progress>,
 }
 
 impl Read for ProgressFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
-        self.progress.advance(read as u64);
+        let uncounted = self.uncounted.load(Ordering::Relaxed);
+        let counted = uncounted.min(read as u64);
+        self.uncounted.store(uncounted - counted, Ordering::Relaxed);
+        self.progress.advance(counted);
         Ok(read)
     }
 }
@@ -161,7 +196,8 @@ mod tests {
             std::fs::write(&path, "a\n1\n").unwrap();
             let input = Inputs::find(std::slice::from_ref(&path)).unwrap().files.remove(0);
             let mut file = TableFile::new(input, Arc::new(CsvFormat));
-            file.digest().unwrap();
+            let progress: Arc<dyn Progress> = Arc::new(());
+            file.digest(&progress).unwrap();
             file.check_unchanged().unwrap();
             change().unwrap();
             let error = file.check_unchanged().unwrap_err().to_string();

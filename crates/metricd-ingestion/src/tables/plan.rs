@@ -5,13 +5,13 @@ use std::io;
 use std::sync::Arc;
 
 use metricd_domain::{Load, Location, Table, TableName, TableParts, TextFormat};
-use metricd_execution::PendingTable;
-use metricd_repository::{ContentDigest, ExistingState, ExistingTable, LoadedContent, TableUpdate};
+use metricd_execution::{PendingTable, is_reserved};
+use metricd_repository::{ContentDigest, ExistingState, ExistingTable, LoadedContent, ReferencedIds, TableUpdate};
 
 use super::changes::losses;
-use super::chosen::{Analysis, ChosenColumns};
+use super::chosen::{Analysis, ChooseAgain, ChosenColumns};
 use super::columns::{HeaderFinding, HeaderResult, locate_columns, name_columns};
-use super::file::TableFile;
+use super::file::{Pass, TableFile};
 use crate::columns::ColumnChoice;
 use crate::findings::Findings;
 use crate::source::{ReadError, ReadOptions, SourceColumn};
@@ -27,8 +27,12 @@ pub(crate) struct TablePlanner {
     pub(crate) refused: BTreeSet<TableName>,
     /// How files are read whose table has no format of its own.
     pub(crate) options: ReadOptions,
+    /// Whether types that were chosen before are chosen again.
+    pub(crate) choose_types: bool,
     /// The table of all files, if the caller names it.
     pub(crate) target: Option<TableName>,
+    /// Tables that were refused when definitions were validated with them, and why.
+    rejected: BTreeMap<TableName, (Reason, String)>,
     /// The contents that were read to choose types, by file and format: planning may be repeated.
     analyses: Vec<(usize, TextFormat, Arc<Analysis>)>,
 }
@@ -38,6 +42,8 @@ pub(crate) struct TablePlanner {
 pub(crate) struct PlannedTable {
     pub(crate) table: Table,
     pub(crate) before: Option<Table>,
+    /// Where definitions declare it.
+    pub(crate) declared_at: Option<Location>,
     /// The files of the table, by their index.
     pub(crate) files: Vec<usize>,
     pub(crate) contents: Vec<PlannedContent>,
@@ -61,6 +67,14 @@ impl PlannedTable {
     pub(crate) fn update(&self) -> TableUpdate {
         let contents = self.contents.iter().map(|content| content.digest).collect();
         TableUpdate { table: self.table.clone(), contents }
+    }
+
+    /// Whether the stored table gets other columns or types.
+    pub(crate) fn changes_columns(&self) -> bool {
+        let columns = |table: &Table| -> Vec<_> {
+            table.columns().iter().map(|column| (column.name.clone(), column.data_type)).collect()
+        };
+        self.before.as_ref().is_some_and(|before| columns(before) != columns(&self.table))
     }
 
     /// The table, unless the stored one resolves SQL in the same way.
@@ -97,8 +111,28 @@ struct Subject<'a> {
 
 impl TablePlanner {
     /// Makes a planner without files.
-    pub(crate) fn new(options: ReadOptions, target: Option<TableName>) -> Self {
-        Self { options, target, ..Self::default() }
+    pub(crate) fn new(options: ReadOptions, choose_types: bool, target: Option<TableName>) -> Self {
+        Self { options, choose_types, target, ..Self::default() }
+    }
+
+    /// The tables that the files may change, added to the ids.
+    pub(crate) fn reference(&self, ids: &mut ReferencedIds) {
+        ids.table_names.extend(self.target.clone());
+        ids.table_names.extend(self.declared.iter().map(|table| table.value.name().clone()));
+        for TableFile { input, .. } in &self.files {
+            ids.table_names.extend(TableName::from_text(input.table_stem()).ok());
+            ids.table_files.insert(input.file_name().to_owned());
+        }
+    }
+
+    /// Forgets what an earlier validation found about tables.
+    pub(crate) fn reset(&mut self) {
+        self.rejected.clear();
+    }
+
+    /// Refuses the table from the next plan on.
+    pub(crate) fn reject(&mut self, table: &TableName, reason: Reason, message: String) {
+        self.rejected.entry(table.clone()).or_insert((reason, message));
     }
 
     /// Plans every table. What cannot be stored is refused in `findings`.
@@ -146,12 +180,35 @@ impl TablePlanner {
                 continue;
             }
             match self.plan_table(subject, progress, findings) {
-                Ok(table) => planned.push(table),
+                Ok(table) => {
+                    self.notice_keyword(&table, findings);
+                    planned.push(table);
+                }
                 Err(Rejected::Refused) => {}
                 Err(Rejected::Unreadable(error)) => return Err(error),
             }
         }
+        // What is not read any more, because it is known or refused.
+        for (index, file) in self.files.iter().enumerate() {
+            let is_loaded = planned.iter().any(|table| table.contents.iter().any(|content| content.file == index));
+            let passes: &[Pass] = if is_loaded { &[Pass::Digest, Pass::Choose] } else { &Pass::ALL };
+            for pass in passes {
+                file.finish(*pass, progress);
+            }
+        }
         Ok(planned)
+    }
+
+    /// Notices that SQL has to quote the name of a new table.
+    fn notice_keyword(&self, planned: &PlannedTable, findings: &mut Findings) {
+        let name = planned.table.name();
+        if planned.before.is_none() && is_reserved(name.as_str()) {
+            let message =
+                format!("the table `{name}` is named as a keyword of SQL: write it as \"{name}\", with quotes");
+            let file = planned.files.first().map(|file| self.at(*file));
+            let location = file.or_else(|| planned.declared_at.clone()).unwrap_or_default();
+            findings.notice(location, Reason::TableKeyword, message);
+        }
     }
 
     fn at(&self, file: usize) -> Location {
@@ -204,8 +261,21 @@ impl TablePlanner {
             let message = format!("the database has `{name}` already, and no file has made it: choose another name");
             return refuse(Reason::TableConflict, &message);
         }
+        if let Some((reason, message)) = self.rejected.get(*name) {
+            return refuse(*reason, message);
+        }
+        if let Some(stored) = stored
+            && !stored.alterations.is_empty()
+        {
+            let message = format!(
+                "others have changed the table `{name}` in the database: {}; undo that, or delete the table and ingest its \
+                 files again",
+                stored.alterations.join("; ")
+            );
+            return refuse(Reason::TableAltered, &message);
+        }
         if let (Some(declared), Some(stored)) = (declared, stored) {
-            let losses = losses(&stored.table, &declared.value);
+            let losses = losses(&stored.table, &declared.value, !files.is_empty());
             if !losses.is_empty() {
                 let message = format!("the declaration would lose data: {}", losses.join("; "));
                 return refuse(Reason::TableIncompatible, &message);
@@ -222,7 +292,7 @@ impl TablePlanner {
     ) -> Result<PlannedTable, Rejected> {
         let mut digests = Vec::new();
         for &file in &subject.files {
-            digests.push((file, self.files[file].digest()?));
+            digests.push((file, self.files[file].digest(progress)?));
         }
         // The table, if the files do not decide its columns.
         let fixed = match (subject.declared, subject.existing) {
@@ -247,14 +317,16 @@ impl TablePlanner {
             contents.push(PlannedContent { file, digest, positions, options });
         }
         let choices = vec![None; table.columns().len()];
-        Ok(PlannedTable { table, before, files: subject.files, contents, known_rows, choices })
+        let declared_at = subject.declared.map(|declared| declared.location.clone());
+        let files = subject.files;
+        Ok(PlannedTable { table, before, declared_at, files, contents, known_rows, choices })
     }
 
     /// The stored table, if definitions declare it, or if all files were loaded before.
     fn stored_as_is(&self, existing: &ExistingTable, digests: &[(usize, ContentDigest)]) -> Option<Table> {
         let table = &existing.table;
         let is_read_alike = self.options.text.is_default() || self.options.text == table.parts().format;
-        let is_known = is_read_alike && not_loaded(table, &existing.loads, digests).0.is_empty();
+        let is_known = !self.choose_types && is_read_alike && not_loaded(table, &existing.loads, digests).0.is_empty();
         (table.parts().declared || is_known).then(|| table.clone())
     }
 
@@ -284,11 +356,15 @@ impl TablePlanner {
             }
             let named = name_columns(&analysis.columns, |index| analysis.choices[index].values == 0);
             let named = self.report_header(file, named, findings)?;
-            let is_read_anew = before.as_ref().is_some_and(|before| before.parts().format != format);
-            let added = chosen.add(&analysis, &named, before.is_some() || !analysed.is_empty(), is_read_anew);
+            let added = chosen.add(&analysis, &named, before.is_some() || !analysed.is_empty());
             self.report_header(file, added.map(|()| ((), Vec::new())), findings)?;
             analysed.push((file, digest, analysis));
         }
+        chosen.choose_again(match &before {
+            Some(_) if self.choose_types => ChooseAgain::Everything,
+            Some(before) if before.parts().format != format => ChooseAgain::ReadAnew,
+            _ => ChooseAgain::Nothing,
+        });
         let parts = match &before {
             Some(before) => TableParts { columns: chosen.columns, format, ..before.parts().clone() },
             None => TableParts { format, ..TableParts::new(subject.name.clone(), chosen.columns) },
@@ -314,7 +390,8 @@ impl TablePlanner {
             contents.push(PlannedContent { file, digest, positions, options: options.clone() });
         }
         let files = subject.files.clone();
-        Ok(PlannedTable { table, before, files, contents, known_rows, choices: chosen.choices })
+        let (declared_at, choices) = (None, chosen.choices);
+        Ok(PlannedTable { table, before, declared_at, files, contents, known_rows, choices })
     }
 
     fn options_for(&self, format: &TextFormat) -> ReadOptions {
@@ -330,7 +407,7 @@ impl TablePlanner {
         progress: &Arc<dyn Progress>,
         findings: &mut Findings,
     ) -> Result<(Vec<SourceColumn>, bool), Rejected> {
-        let opened = self.files[file].open(options, progress);
+        let opened = self.files[file].open(options, Pass::Load, progress);
         let reader = opened.map_err(|error| self.report_read_error(file, error, findings))?;
         Ok((reader.columns().to_vec(), reader.may_lack_columns()))
     }
@@ -347,7 +424,7 @@ impl TablePlanner {
         if let Some((.., analysis)) = known {
             return Ok(Arc::clone(analysis));
         }
-        let opened = self.files[file].open(options, progress);
+        let opened = self.files[file].open(options, Pass::Choose, progress);
         let analysis = opened.and_then(|reader| Analysis::read(reader, &options.text));
         let analysis = Arc::new(analysis.map_err(|error| self.report_read_error(file, error, findings))?);
         self.analyses.push((file, options.text.clone(), Arc::clone(&analysis)));

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use metricd_domain::{IngestedColumn, IngestedTable, Location, RowCounts, TableChange, TableName};
-use metricd_repository::{Changes, KeyConflict, MAX_REFUSED_ROWS, TableChanges};
+use metricd_domain::{ColumnName, IngestedColumn, IngestedTable, Load, Location, RowCounts, TableChange, TableName};
+use metricd_repository::{Changes, KeyConflict, MAX_REFUSED_ROWS, TableChanges, TableRefusal, TableRefusalCause};
 
 use super::changes::describe;
 use super::file::TableFile;
@@ -18,6 +18,7 @@ pub(crate) fn report_tables(
     files: &[TableFile],
     mut found: BTreeMap<(TableName, usize), FoundRows>,
     changes: &Changes,
+    allow_empty: bool,
     findings: &mut Findings,
 ) -> Vec<IngestedTable> {
     let unchanged = TableChanges::default();
@@ -39,10 +40,18 @@ pub(crate) fn report_tables(
         counts.removed = stored.rows.removed;
         counts.refused += stored.rows.refused;
         refuse_keys(table, files, stored, findings);
+        let is_emptied = refuse_emptied(table, files, counts, allow_empty, findings);
+        if let Some(refusal) = &stored.refusal {
+            refuse_table(table, files, refusal, findings);
+            counts = RowCounts { read: counts.read, refused: counts.read, ..RowCounts::default() };
+        } else if !is_emptied {
+            notice_incomplete(table, files, counts, findings);
+        }
         tables.push(IngestedTable {
             table: table.table.name().to_string(),
             files: table.files.iter().map(|file| files[*file].input.name().to_owned()).collect(),
             change: match (stored.is_new, stored.is_changed) {
+                _ if is_emptied || stored.refusal.is_some() => TableChange::Refused,
                 (true, _) => TableChange::Created,
                 (false, true) => TableChange::Changed,
                 (false, false) => TableChange::Unchanged,
@@ -56,24 +65,90 @@ pub(crate) fn report_tables(
     tables
 }
 
-/// Whether a table would lose all rows because every row of its files is refused.
-pub(crate) fn is_emptied(table: &IngestedTable) -> bool {
-    table.rows.removed > 0 && table.rows.refused > 0 && table.rows.accepted() == 0
+/// Where a table comes from: its first file, otherwise its declaration.
+fn location(table: &PlannedTable, files: &[TableFile]) -> Location {
+    let file = table.contents.first().map(|content| content.file).or(table.files.first().copied());
+    match (file.and_then(|file| files.get(file)), &table.declared_at) {
+        (Some(file), _) => Location { file: file.input.name().to_owned(), ..Location::default() },
+        (None, declared_at) => declared_at.clone().unwrap_or_default(),
+    }
 }
 
-/// Refuses tables that would lose all rows because every row of their files is refused. Returns whether there is one.
-pub(crate) fn refuse_emptied(tables: &[IngestedTable], findings: &mut Findings) -> bool {
-    let mut any = false;
-    for table in tables.iter().filter(|table| is_emptied(table)) {
-        any = true;
-        let message = format!(
-            "every row was refused, so `{}` would remove all rows of the table `{}`: nothing of the ingestion is stored",
-            table.load, table.table
-        );
-        let location = Location { file: table.files.first().cloned().unwrap_or_default(), ..Location::default() };
-        findings.refuse(location, None, Reason::TableIncompatible, message);
+/// Refuses a table that would lose all rows, because its files have none, or because every row is refused. Returns whether
+/// it does.
+fn refuse_emptied(
+    table: &PlannedTable,
+    files: &[TableFile],
+    rows: RowCounts,
+    allow_empty: bool,
+    findings: &mut Findings,
+) -> bool {
+    let is_emptied = rows.removed > 0 && rows.accepted() == 0 && (rows.refused > 0 || !allow_empty);
+    if is_emptied {
+        let (name, removed) = (table.table.name(), counted(rows.removed, "row", "rows"));
+        let message = if rows.refused > 0 {
+            format!("every row was refused, so the table `{name}` would lose its {removed}")
+        } else {
+            format!(
+                "the file has no rows, so the table `{name}` would lose its {removed}: pass `--allow-empty` if it should be \
+                 empty"
+            )
+        };
+        findings.refuse(location(table, files), None, Reason::TableEmptied, message);
     }
-    any
+    is_emptied
+}
+
+/// Refuses a table that the store refuses.
+fn refuse_table(table: &PlannedTable, files: &[TableFile], refusal: &TableRefusal, findings: &mut Findings) {
+    let (name, said) = (table.table.name(), &refusal.message);
+    let location = Location { column: refusal.column.clone(), ..location(table, files) };
+    let (reason, message) = match refusal.cause {
+        TableRefusalCause::KeyRepeated => {
+            let key = names(table.table.key());
+            let message = format!(
+                "two stored rows of the table `{name}` have the same key ({key}) as it is declared now: declare another key, \
+                 or replace the rows; PostgreSQL says: {said}"
+            );
+            (Reason::TableViolated, message)
+        }
+        TableRefusalCause::ValueMissing => {
+            let column = refusal.column.as_deref().map(|column| format!(" `{column}`")).unwrap_or_default();
+            let message = format!(
+                "a stored row of the table `{name}` has no value in the column{column}, which is declared as required now: \
+                 leave out `required`, or replace the rows; PostgreSQL says: {said}"
+            );
+            (Reason::TableViolated, message)
+        }
+        TableRefusalCause::Database => {
+            let message =
+                format!("PostgreSQL refuses the table `{name}`: {said}; change what others have made in the database");
+            (Reason::TableRejected, message)
+        }
+    };
+    findings.refuse(location, None, reason, message);
+}
+
+/// Notices that stored rows are removed while rows of the files that would replace them are refused.
+fn notice_incomplete(table: &PlannedTable, files: &[TableFile], rows: RowCounts, findings: &mut Findings) {
+    if table.table.load() != Load::Replace || rows.removed == 0 || rows.refused == 0 {
+        return;
+    }
+    let message = format!(
+        "{} refused, and the table `{}` has only the others now: its former rows are replaced. `--strict` stores nothing if \
+         a row is refused",
+        counted(rows.refused, "row was", "rows were"),
+        table.table.name()
+    );
+    findings.notice(location(table, files), Reason::TableIncomplete, message);
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn names(names: &[ColumnName]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn columns(table: &PlannedTable) -> Vec<IngestedColumn> {
@@ -91,8 +166,7 @@ fn columns(table: &PlannedTable) -> Vec<IngestedColumn> {
 
 /// Refuses the rows that the store has refused because of their key.
 fn refuse_keys(table: &PlannedTable, files: &[TableFile], stored: &TableChanges, findings: &mut Findings) {
-    let key: Vec<_> = table.table.key().iter().map(|name| format!("`{name}`")).collect();
-    let key = key.join(", ");
+    let key = names(table.table.key());
     for row in &stored.refused {
         let file = table.contents.get(row.content).and_then(|content| files.get(content.file));
         let file = file.map(|file| file.input.name().to_owned()).unwrap_or_default();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use metricd_domain::{Location, TableName};
 use metricd_repository::RowForm;
 
-use super::file::TableFile;
+use super::file::{Pass, TableFile};
 use super::plan::{PlannedContent, PlannedTable};
 use crate::columns::TypedRowWriter;
 use crate::findings::Findings;
@@ -60,7 +60,7 @@ impl RowReader {
         let key = (table.table.name().clone(), index);
         self.found.insert(key.clone(), FoundRows::default());
         let name = file.input.name().to_owned();
-        let reader = file.open(&content.options, progress).map_err(|error| readable(&name, error))?;
+        let reader = file.open(&content.options, Pass::Load, progress).map_err(|error| readable(&name, error))?;
         let writer = TypedRowWriter::new(table.table.columns(), &content.positions, &content.options.text);
         let writer = writer.map_err(|error| io::Error::other(error.to_string()))?;
         let (row, faults) = (SourceRow::default(), Vec::new());

@@ -6,7 +6,7 @@ use metricd_domain::{Contract, Metric, MetricId, Query, QueryId, SqlText};
 use metricd_execution::{Finding, FindingCode};
 use metricd_repository::{ExistingMetric, ExistingState};
 
-use super::{Located, ValidationCache};
+use super::{Located, ValidationCache, ValidationFailure};
 use crate::findings::{Findings, refuse_sql};
 use crate::{Progress, Reason};
 
@@ -35,7 +35,7 @@ struct Dependent<'a> {
 ///
 /// # Errors
 ///
-/// A message, if the database is unavailable.
+/// [`ValidationFailure`] if nothing can be validated.
 pub(super) async fn validate_contracts(
     queries: Vec<Located<Query>>,
     metrics: BTreeMap<MetricId, Located<Metric>>,
@@ -43,7 +43,7 @@ pub(super) async fn validate_contracts(
     validations: &mut ValidationCache,
     progress: &dyn Progress,
     findings: &mut Findings,
-) -> Result<ContractValidation, String> {
+) -> Result<ContractValidation, ValidationFailure> {
     let mut validator =
         ContractValidator { existing, validations, findings, contracts: BTreeMap::new(), refused: BTreeSet::new() };
     let mut dependents: BTreeMap<&QueryId, Vec<Dependent<'_>>> = BTreeMap::new();
@@ -90,7 +90,11 @@ struct ContractValidator<'a> {
 
 impl ContractValidator<'_> {
     /// Validates a query with each of its dependents, and returns whether the query is valid.
-    async fn validate_query(&mut self, query: &Located<Query>, dependents: &[Dependent<'_>]) -> Result<bool, String> {
+    async fn validate_query(
+        &mut self,
+        query: &Located<Query>,
+        dependents: &[Dependent<'_>],
+    ) -> Result<bool, ValidationFailure> {
         let sql = &query.value.sql;
         let mut validated: Vec<(&Metric, Contract)> = Vec::new();
         for dependent in dependents {
@@ -119,7 +123,7 @@ impl ContractValidator<'_> {
         Ok(true)
     }
 
-    async fn validate_metric(&mut self, metric: &Located<Metric>, sql: &SqlText) -> Result<(), String> {
+    async fn validate_metric(&mut self, metric: &Located<Metric>, sql: &SqlText) -> Result<(), ValidationFailure> {
         match self.validations.validate(sql, Some(&metric.value)).await? {
             Ok(contract) => {
                 self.contracts.insert(metric.value.metric_id.clone(), contract);

@@ -10,7 +10,7 @@ use super::contracts::{refuse_with_query, validate_contracts};
 use super::dashboards::validate_dashboards;
 use super::edits::{notice_overwritten, refuse_edited};
 use super::suggestions::{Faults, suggest};
-use super::{DraftDashboard, Located, ValidationCache, merge};
+use super::{DraftDashboard, Located, ValidationCache, ValidationFailure, merge};
 use crate::findings::Findings;
 use crate::{Progress, Reason};
 
@@ -49,6 +49,7 @@ impl FileDefinitions {
                 .map(|metric| metric.value.metric_id.clone())
                 .collect(),
             dashboard_ids: self.drafts.iter().filter_map(|draft| draft.dashboard_id.clone()).collect(),
+            ..ReferencedIds::default()
         }
     }
 
@@ -56,7 +57,7 @@ impl FileDefinitions {
     ///
     /// # Errors
     ///
-    /// A message, if the database is unavailable.
+    /// [`ValidationFailure`] if nothing can be validated.
     pub(crate) async fn validate(
         &self,
         existing: &ExistingState,
@@ -64,7 +65,7 @@ impl FileDefinitions {
         overwrite_edits: bool,
         progress: &dyn Progress,
         findings: &mut Findings,
-    ) -> Result<ValidatedDefinitions, String> {
+    ) -> Result<ValidatedDefinitions, ValidationFailure> {
         let mut definitions = ValidatedDefinitions::default();
         let mut faults = Faults::default();
 

@@ -170,12 +170,21 @@ fn look_up(connection: &mut PgConnection, referenced_ids: &ReferencedIds) -> Res
     let query_ids: Vec<_> = referenced_ids.query_ids.iter().map(QueryId::as_str).collect();
     let metric_ids: Vec<_> = referenced_ids.metric_ids.iter().map(MetricId::as_str).collect();
     let dashboard_ids: Vec<_> = referenced_ids.dashboard_ids.iter().map(DashboardId::as_str).collect();
-    let stored = queries::table.filter(queries::query_id.eq_any(&query_ids)).select((
+    let mut state = ExistingState::default();
+    (state.tables, state.other_relations) = tables::existing(connection)?;
+    let tables = state.tables.values().map(|existing| &existing.table);
+    let tables: Vec<_> = tables.filter(|table| referenced_ids.contains_table(table)).collect();
+    let readers = tables::readers(connection, &tables)?;
+    let (reader_ids, read_ids): (Vec<_>, Vec<_>) =
+        readers.iter().map(|(id, query)| (id.as_str(), query.as_str())).unzip();
+    let is_referenced = queries::query_id.eq_any(&query_ids).or(queries::query_id.eq_any(&read_ids));
+    let stored = queries::table.filter(is_referenced).select((
         queries::query_id,
         queries::sql,
         (queries::edited_by, queries::edited_at),
     ));
     let is_referenced = metrics::query_id.eq_any(&query_ids).or(metrics::metric_id.eq_any(&metric_ids));
+    let is_referenced = is_referenced.or(metrics::metric_id.eq_any(&reader_ids));
     let existing = metrics::table.filter(is_referenced).select((
         MetricRow::as_select(),
         metrics::contract,
@@ -209,8 +218,6 @@ fn look_up(connection: &mut PgConnection, referenced_ids: &ReferencedIds) -> Res
     let item = |(dashboard_id, metric_id)| {
         Ok((DashboardId::parse(dashboard_id).map_err(corrupt)?, MetricId::parse(metric_id).map_err(corrupt)?))
     };
-    let mut state = ExistingState::default();
-    (state.tables, state.other_relations) = tables::existing(connection)?;
     state.queries = stored.into_iter().map(query).collect::<Result<_, RepositoryError>>()?;
     state.metrics = existing.into_iter().map(metric).collect::<Result<_, RepositoryError>>()?;
     state.dashboards = names.into_iter().map(name).collect::<Result<_, RepositoryError>>()?;

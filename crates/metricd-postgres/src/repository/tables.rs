@@ -1,5 +1,7 @@
 //! Tables that files are loaded into: their definitions in the catalog, and the tables themselves.
 
+mod alterations;
+mod attempt;
 mod copy;
 mod load;
 mod sql;
@@ -11,16 +13,18 @@ use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::Text;
+use diesel::sql_types::{Array, Text};
 use diesel::{PgConnection, QueryableByName, sql_query};
 use metricd_domain::{Actor, ChangeAction, Load, MetricId, TABLE_SCHEMA, Table, TableName};
 use metricd_repository::{
     Changes, ContentDigest, ExistingTable, Ingestion, LoadedContent, RepositoryError, StoredTable, TableChanges,
-    TableUpdate, TableVersion,
+    TableRefusal, TableUpdate, TableVersion,
 };
 use serde_json::Value;
 
-use self::load::Loaded;
+use self::alterations::find_alterations;
+use self::attempt::{TableError, execute};
+use self::load::{Loaded, RowPath};
 use self::sql::table_sql;
 use super::error::{corrupt, failed};
 use super::ingest::LOCK;
@@ -98,6 +102,38 @@ const READERS: &str = "
     SELECT metric_id FROM catalog.metrics
     WHERE deleted_at IS NULL AND contract -> 'tables' @> jsonb_build_array(jsonb_build_object('schema', $1, 'name', $2))
     ORDER BY metric_id";
+
+#[derive(QueryableByName)]
+struct ReaderWithQuery {
+    #[diesel(sql_type = Text)]
+    metric_id: String,
+    #[diesel(sql_type = Text)]
+    query_id: String,
+}
+
+const READERS_OF_ANY: &str = "
+    SELECT metric_id, query_id FROM catalog.metrics
+    WHERE deleted_at IS NULL AND EXISTS (
+        SELECT FROM jsonb_array_elements(contract -> 'tables') AS t
+        WHERE t ->> 'schema' = $1 AND t ->> 'name' = ANY ($2)
+    )";
+
+/// The metrics in service whose contract names one of the tables, with their queries.
+pub(super) fn readers(
+    connection: &mut PgConnection,
+    tables: &[&Table],
+) -> Result<Vec<(String, String)>, RepositoryError> {
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<_> = tables.iter().map(|table| table.name().as_str()).collect();
+    let readers: Vec<ReaderWithQuery> = sql_query(READERS_OF_ANY)
+        .bind::<Text, _>(TABLE_SCHEMA)
+        .bind::<Array<Text>, _>(names)
+        .load(connection)
+        .map_err(failed)?;
+    Ok(readers.into_iter().map(|reader| (reader.metric_id, reader.query_id)).collect())
+}
 
 /// Drops the table. Waits for an ingestion that runs, as long as a statement may wait for a lock.
 pub(super) fn delete(connection: &mut PgConnection, name: &TableName, actor: &Actor) -> Result<(), RepositoryError> {
@@ -179,6 +215,7 @@ pub(super) fn existing(
     for stored in list(connection)?.into_iter().filter(|stored| names.contains(stored.table.name().as_str())) {
         existing.insert(stored.table.name().clone(), ExistingTable::new(stored.table));
     }
+    find_alterations(connection, &mut existing)?;
     let loads: Vec<(String, Vec<u8>, i64)> = table_loads::table
         .order(table_loads::position)
         .select((table_loads::table_name, table_loads::digest, table_loads::row_count))
@@ -208,17 +245,71 @@ pub(super) fn store(
     for update in updates {
         let name = update.table.name().clone();
         let before = existing.get(&name).map(|existing| &existing.table);
-        let mut of_table = TableChanges::default();
-        (of_table.is_new, of_table.is_changed) =
-            (before.is_none(), before.is_some_and(|before| *before != update.table));
-        if of_table.is_new || of_table.is_changed || !update.contents.is_empty() {
-            let loaded = load::load(connection, &update, before, ingestion, &mut of_table)?;
-            if of_table.changes_anything() {
-                record(connection, &update.table, &actor)?;
+        let of_table = match load(connection, &update, before, ingestion)? {
+            Ok((of_table, loaded)) => {
+                if of_table.changes_anything() {
+                    record(connection, &update.table, &actor)?;
+                }
+                record_loads(connection, &update, before, &loaded)?;
+                of_table
             }
-            record_loads(connection, &update, before, &loaded)?;
-        }
+            Err(refusal) => TableChanges::of_refused(refusal),
+        };
         changes.tables.insert(name, of_table);
+    }
+    check_deferred_constraints(connection, changes)
+}
+
+/// Creates, changes and loads a table. If PostgreSQL refuses it, nothing of it is changed.
+fn load(
+    connection: &mut PgConnection,
+    update: &TableUpdate,
+    before: Option<&Table>,
+    ingestion: &mut dyn Ingestion,
+) -> Result<Result<(TableChanges, Loaded), TableRefusal>, RepositoryError> {
+    let mut changes = TableChanges::default();
+    (changes.is_new, changes.is_changed) = (before.is_none(), before.is_some_and(|before| *before != update.table));
+    if !changes.is_new && !changes.is_changed && update.contents.is_empty() {
+        return Ok(Ok((changes, Loaded::default())));
+    }
+    // A savepoint.
+    let mut attempt = |path| {
+        let mut changes = changes.clone();
+        connection.transaction(|connection| {
+            let loaded = load::load(connection, update, before, (&mut *ingestion, path), &mut changes)?;
+            match path {
+                RowPath::Copy => Ok((changes, loaded)),
+                // It only finds out why the other path has failed.
+                RowPath::Stage => Err(TableError::Store(RepositoryError::ChangedMeanwhile)),
+            }
+        })
+    };
+    let unclassified = match attempt(RowPath::Copy) {
+        Ok(loaded) => return Ok(Ok(loaded)),
+        Err(TableError::Refused(refused)) => return Ok(Err(refused.refusal())),
+        Err(TableError::Store(error)) => return Err(error),
+        Err(TableError::Unclassified(error)) => error,
+    };
+    match attempt(RowPath::Stage) {
+        Err(TableError::Refused(refused)) => Ok(Err(refused.refusal())),
+        _ => Err(unclassified),
+    }
+}
+
+/// Checks the deferred constraints that others have given to tables, which would otherwise fail the commit.
+fn check_deferred_constraints(connection: &mut PgConnection, changes: &mut Changes) -> Result<(), RepositoryError> {
+    if changes.tables.is_empty() {
+        return Ok(());
+    }
+    let refused = match execute(connection, "SET CONSTRAINTS ALL IMMEDIATE") {
+        Ok(_) => return Ok(()),
+        Err(TableError::Refused(refused)) => refused,
+        Err(TableError::Store(error) | TableError::Unclassified(error)) => return Err(error),
+    };
+    let is_named = |name: &&TableName| refused.table.as_deref() == Some(name.as_str());
+    let named = changes.tables.keys().find(is_named).or(changes.tables.keys().next()).cloned();
+    if let Some(of_table) = named.and_then(|name| changes.tables.get_mut(&name)) {
+        *of_table = TableChanges::of_refused(refused.refusal());
     }
     Ok(())
 }

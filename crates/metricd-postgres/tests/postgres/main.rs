@@ -1,5 +1,6 @@
 //! The adapter against a real PostgreSQL, a fresh database for each test.
 
+mod altered_tables;
 mod contract;
 mod data_schemas;
 mod faults;

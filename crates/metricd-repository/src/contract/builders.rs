@@ -83,6 +83,7 @@ impl TestIngestion {
             query_ids: definitions.queries.iter().map(|query| query.query_id.clone()).collect(),
             metric_ids: definitions.metrics.iter().map(|metric| metric.metric_id.clone()).collect(),
             dashboard_ids: definitions.dashboards.iter().map(|dashboard| dashboard.dashboard_id.clone()).collect(),
+            ..ReferencedIds::default()
         };
         let ingestion = Self {
             referenced_ids,
@@ -101,6 +102,7 @@ impl TestIngestion {
     /// Adds tables to the definitions, and their rows to the input.
     pub fn set_tables(&mut self, tables: Vec<TestTable>) {
         self.definitions.tables = tables.iter().map(TestTable::update).collect();
+        self.referenced_ids.table_names = tables.iter().map(|table| table.table.name().clone()).collect();
         self.tables = tables;
     }
 }

@@ -34,6 +34,7 @@ pub async fn the_existing_state_covers_the_referenced_ids(repository: Repository
         query_ids: queries(&["q1", "q3"]),
         metric_ids: BTreeSet::from([MetricId::parse("m2").unwrap(), MetricId::parse("m3").unwrap()]),
         dashboard_ids: BTreeSet::from([DashboardId::parse("d1").unwrap(), DashboardId::parse("d2").unwrap()]),
+        ..ReferencedIds::default()
     };
     repository.ingest(Box::new(ingestion)).await.unwrap();
 

@@ -10,7 +10,7 @@ use metricd_domain::{
 use super::builders::{TestIngestion, TestTable, metric, query};
 use crate::{
     Changes, ContentDigest, DefinitionFilter, Definitions, ExistingState, KeyConflict, MetricChange, MetricRepository,
-    RefusedRow, RepositoryError, TableChanges,
+    RefusedRow, RepositoryError, TableChanges, TableRefusalCause,
 };
 
 type Repository = Arc<dyn MetricRepository>;
@@ -198,6 +198,61 @@ pub async fn a_changed_table_keeps_its_rows(repository: Repository) {
     assert_eq!(versions, [(2, ChangeAction::Changed, &wider), (1, ChangeAction::Created, &table)]);
 }
 
+/// Rows that stay stored keep a key or a required column from being declared: the store refuses the table, leaves it as it
+/// is, and goes on with the others.
+pub async fn a_table_whose_stored_rows_break_its_rules_is_refused(repository: Repository) {
+    let table = sales(Load::Append);
+    load(&repository, &table, &["a,1", "a,2", "b,"]).await;
+    let required = |name: &str| {
+        let mut parts = parts(Load::Append);
+        parts
+            .columns
+            .iter_mut()
+            .filter(|column| column.name.as_str() == name)
+            .for_each(|column| column.required = true);
+        Table::new(parts).unwrap()
+    };
+    for (changed, rows, cause) in [
+        (keyed(Load::Append), &["c,3"][..], TableRefusalCause::KeyRepeated),
+        (keyed(Load::Upsert), &[], TableRefusalCause::KeyRepeated),
+        (required("amount"), &["c,3"], TableRefusalCause::ValueMissing),
+    ] {
+        let contents: &[&[&str]] = if rows.is_empty() { &[] } else { &[rows] };
+        let costs = Table::new(TableParts { name: table_name("costs"), ..parts(Load::Append) }).unwrap();
+        let tables = vec![TestTable::new(changed.clone(), contents), TestTable::new(costs, &[&["a,1"]])];
+        let (mut ingestion, observed) = TestIngestion::committing(Definitions::default());
+        ingestion.set_tables(tables);
+        ingestion.conclude = crate::Conclusion::CommitReportOnly;
+        repository.ingest(Box::new(ingestion)).await.unwrap();
+        let (_, changes) = observed.recv().unwrap();
+        let of_sales = &changes.tables[table.name()];
+        let refusal = of_sales.refusal.as_ref().unwrap_or_else(|| panic!("{of_sales:?}"));
+        assert_eq!(refusal.cause, cause, "{refusal:?}");
+        let column = (cause == TableRefusalCause::ValueMissing).then_some("amount");
+        assert_eq!(refusal.column.as_deref(), column, "{refusal:?}");
+        assert!(!of_sales.changes_anything() && counts(of_sales) == [0; 6], "{of_sales:?}");
+        assert!(changes.tables[&table_name("costs")].is_new, "the rest is tried");
+        assert_eq!(repository.get_table(table.name()).await.unwrap().table, table);
+    }
+    assert_eq!(loaded(&repository).await.len(), 1);
+}
+
+/// If the contents replace all rows, a column may get any type, and the key may change: no stored row has to hold.
+pub async fn replaced_rows_do_not_keep_a_table_from_changing(repository: Repository) {
+    let before = Table::new(TableParts {
+        columns: vec![column("id", ColumnType::Text), column("amount", ColumnType::Text)],
+        ..parts(Load::Replace)
+    })
+    .unwrap();
+    load(&repository, &before, &["a,\"1,5\"", "a,\"2,5\"", ",x"]).await;
+    let changes = load(&repository, &sales(Load::Replace), &["a,1.5", "a,2.5"]).await;
+    assert!(changes.is_changed);
+    assert_eq!(counts(&changes), [2, 0, 0, 0, 3, 0]);
+    let changes = load(&repository, &keyed(Load::Replace), &["a,1.5", "b,2.5", "b,3"]).await;
+    assert_eq!(counts(&changes), [2, 0, 0, 0, 2, 1]);
+    assert_eq!(repository.get_table(before.name()).await.unwrap().table, keyed(Load::Replace));
+}
+
 /// A deleted table is gone with its rows, and keeps its versions. It can be created again.
 pub async fn a_deleted_table_keeps_its_versions(repository: Repository) {
     let table = sales(Load::Multiset);
@@ -248,6 +303,50 @@ pub async fn a_table_that_a_metric_reads_is_not_deleted(repository: Repository) 
     };
     assert_eq!(readers, [metric("m1", "q1").metric_id]);
     assert!(repository.get_table(table.name()).await.is_ok());
+}
+
+/// The existing state has the metrics in service whose contract names a table that the ingestion may change, with their
+/// queries: it names the table, or a file that the table names.
+pub async fn the_existing_state_has_the_readers_of_tables(repository: Repository) {
+    let costs = Table::new(TableParts {
+        name: table_name("costs"),
+        file: Some("Costs 2025.csv".to_owned()),
+        ..parts(Load::Append)
+    })
+    .unwrap();
+    let contract = |schema: &str, name: &str| {
+        let tables = vec![ContractTable::new(schema, name)];
+        Contract::new(ContractParts { tables, ..ContractParts::default() }).unwrap()
+    };
+    let mut definitions = Definitions::default();
+    for (id, schema, name) in [
+        ("m1", TABLE_SCHEMA, "sales"),
+        ("m2", TABLE_SCHEMA, "costs"),
+        ("m3", "public", "sales"),
+        ("m4", TABLE_SCHEMA, "sales"),
+    ] {
+        definitions.queries.push(query(&format!("q{id}"), "SELECT 1"));
+        definitions.metrics.push(metric(id, &format!("q{id}")));
+        definitions.contracts.insert(metric(id, "q").metric_id, contract(schema, name));
+    }
+    let (mut ingestion, _) = TestIngestion::committing(definitions);
+    ingestion.set_tables(vec![TestTable::new(sales(Load::Append), &[]), TestTable::new(costs, &[])]);
+    repository.ingest(Box::new(ingestion)).await.unwrap();
+    let m4 = metric("m4", "q").metric_id;
+    repository.change_metric(&m4, 1, MetricChange::Delete, Actor::by(ChangeSource::Http)).await.unwrap();
+    let readers = async |name: Option<&str>, file: Option<&str>| {
+        let (mut ingestion, observed) = TestIngestion::committing(Definitions::default());
+        ingestion.referenced_ids.table_names = name.map(table_name).into_iter().collect();
+        ingestion.referenced_ids.table_files = file.map(ToOwned::to_owned).into_iter().collect();
+        repository.ingest(Box::new(ingestion)).await.unwrap();
+        let (existing, _) = observed.recv().unwrap();
+        let sql: Vec<String> = existing.queries.keys().map(ToString::to_string).collect();
+        (existing.metrics.keys().map(ToString::to_string).collect::<Vec<_>>(), sql)
+    };
+    let one = |id: &str| (vec![id.to_owned()], vec![format!("q{id}")]);
+    assert_eq!(readers(Some("sales"), None).await, one("m1"));
+    assert_eq!(readers(None, Some("Costs 2025.csv")).await, one("m2"));
+    assert_eq!(readers(Some("orders"), Some("sales")).await, (Vec::new(), Vec::new()));
 }
 
 /// The tables that metrics in service read are counted, and select metrics.

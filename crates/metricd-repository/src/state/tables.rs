@@ -10,7 +10,7 @@ use super::StoreState;
 use crate::tables::{ExistingTable, MAX_REFUSED_ROWS};
 use crate::{
     Changes, ContentDigest, Ingestion, KeyConflict, LoadedContent, ReadTable, RefusedRow, RepositoryError, RowForm,
-    RowValues, StoredTable, TableChanges, TableUpdate, TableVersion,
+    RowValues, StoredTable, TableChanges, TableRefusal, TableRefusalCause, TableUpdate, TableVersion,
 };
 
 type Row = Vec<Option<String>>;
@@ -38,7 +38,7 @@ impl StoreState {
     pub(super) fn existing_tables(&self) -> BTreeMap<TableName, ExistingTable> {
         let existing = |(name, state): (&TableName, &TableState)| {
             let table = state.table.clone()?;
-            Some((name.clone(), ExistingTable { table, loads: state.loads.clone() }))
+            Some((name.clone(), ExistingTable { loads: state.loads.clone(), ..ExistingTable::new(table) }))
         };
         self.tables.iter().filter_map(existing).collect()
     }
@@ -102,21 +102,27 @@ impl StoreState {
         changes: &mut Changes,
     ) -> Result<(), RepositoryError> {
         let actor = ingestion.actor();
-        for TableUpdate { table, contents } in updates {
-            let name = table.name().clone();
-            let state = self.tables.entry(name.clone()).or_insert_with(|| TableState::new(&actor));
-            let mut of_table = state.define(table.clone(), &actor);
-            if !contents.is_empty() {
-                let rows = read_rows(ingestion, &name, &contents)?;
-                state.load(&table, rows, &contents, &mut of_table);
-                if of_table.changes_anything() {
-                    (state.changed_at, state.changed_by) = (Utc::now(), actor.clone());
-                }
+        for update in updates {
+            let name = update.table.name().clone();
+            let mut state = self.tables.get(&name).cloned().unwrap_or_else(|| TableState::new(&actor));
+            let of_table = state.update(&update, ingestion, &actor)?;
+            if of_table.refusal.is_none() {
+                self.tables.insert(name.clone(), state);
             }
             changes.tables.insert(name, of_table);
         }
         Ok(())
     }
+}
+
+/// The positions of the columns of the key.
+fn key_positions(table: &Table) -> Vec<usize> {
+    let is_key = |column: &metricd_domain::TableColumn| table.key().contains(&column.name);
+    table.columns().iter().enumerate().filter(|(_, column)| is_key(column)).map(|(index, _)| index).collect()
+}
+
+fn key_of(key: &[usize], row: &Row) -> Row {
+    key.iter().map(|&index| row.get(index).cloned().flatten()).collect()
 }
 
 fn read_rows(
@@ -157,6 +163,49 @@ impl TableState {
         let version = self.versions.last().map_or(1, |last| last.version + 1);
         (self.changed_at, self.changed_by) = (Utc::now(), actor.clone());
         self.versions.push(TableVersion::new(version, action, table, self.changed_at, actor));
+    }
+
+    /// Creates, changes and loads the table, unless its rows break its rules afterwards.
+    fn update(
+        &mut self,
+        update: &TableUpdate,
+        ingestion: &mut dyn Ingestion,
+        actor: &Actor,
+    ) -> Result<TableChanges, RepositoryError> {
+        let TableUpdate { table, contents } = update;
+        let before = self.table.clone();
+        let mut changes = self.define(table.clone(), actor);
+        if before.is_some_and(|before| update.replaces_everything(&before)) {
+            changes.rows.removed = std::mem::take(&mut self.rows).len() as u64;
+        }
+        if !contents.is_empty() {
+            let rows = read_rows(ingestion, table.name(), contents)?;
+            self.load(table, rows, contents, &mut changes);
+            if changes.changes_anything() {
+                (self.changed_at, self.changed_by) = (Utc::now(), actor.clone());
+            }
+        }
+        Ok(match self.refusal(table) {
+            Some(refusal) => TableChanges::of_refused(refusal),
+            None => changes,
+        })
+    }
+
+    /// Why the rows break the rules of the table.
+    fn refusal(&self, table: &Table) -> Option<TableRefusal> {
+        for (index, column) in table.columns().iter().enumerate().filter(|(_, column)| column.required) {
+            if self.rows.iter().any(|row| row.get(index).is_none_or(Option::is_none)) {
+                let message = format!("a row has no value in the column `{}`", column.name);
+                return Some(
+                    TableRefusal::new(TableRefusalCause::ValueMissing, message).of_column(column.name.as_str()),
+                );
+            }
+        }
+        let key = key_positions(table);
+        let mut seen = BTreeSet::new();
+        let repeated = self.rows.iter().find(|row| !key.is_empty() && !seen.insert(key_of(&key, row)))?;
+        let example = key_of(&key, repeated).into_iter().flatten().collect::<Vec<_>>().join(", ");
+        Some(TableRefusal::new(TableRefusalCause::KeyRepeated, format!("two rows have the key ({example})")))
     }
 
     /// Creates or changes the table. A column that is new has no values.
@@ -203,7 +252,7 @@ impl TableState {
             }
             (load, true) => {
                 if load == Load::Replace {
-                    changes.rows.removed = std::mem::take(&mut self.rows).len() as u64;
+                    changes.rows.removed += std::mem::take(&mut self.rows).len() as u64;
                 }
                 changes.rows.added = rows.len() as u64;
                 self.rows.extend(rows.into_iter().map(|row| row.values));
@@ -240,10 +289,8 @@ impl TableState {
     }
 
     fn load_by_key(&mut self, table: &Table, rows: Vec<NewRow>, changes: &mut TableChanges) {
-        let is_key = |column: &&metricd_domain::TableColumn| table.key().contains(&column.name);
-        let key: Vec<usize> =
-            table.columns().iter().enumerate().filter(|(_, column)| is_key(column)).map(|(index, _)| index).collect();
-        let key_of = |row: &Row| key.iter().map(|&index| row.get(index).cloned().flatten()).collect::<Vec<_>>();
+        let key = key_positions(table);
+        let key_of = |row: &Row| key_of(&key, row);
         let mut at: HashMap<_, usize> = self.rows.iter().enumerate().map(|(index, row)| (key_of(row), index)).collect();
         let mut seen: HashMap<Vec<Option<String>>, Row> = HashMap::new();
         let mut refuse = |row: &NewRow, conflict| {
@@ -281,7 +328,7 @@ impl TableState {
             let kept: BTreeSet<_> = seen.into_keys().collect();
             let before = self.rows.len();
             self.rows.retain(|row| kept.contains(&key_of(row)));
-            changes.rows.removed = (before - self.rows.len()) as u64;
+            changes.rows.removed += (before - self.rows.len()) as u64;
         }
     }
 }

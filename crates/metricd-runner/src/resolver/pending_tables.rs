@@ -1,18 +1,37 @@
 //! Tables that are not stored yet, as the statements that make them.
 
-use metricd_database::{ColumnSql, TableSql};
+use metricd_database::{ColumnSql, TableSql, quote_literal};
 use metricd_domain::{TABLE_SCHEMA, Table};
 use metricd_execution::PendingTable;
 
 /// The statements that make the table as it will be, without rows and constraints.
 pub(super) fn make_statements(PendingTable { before, after }: &PendingTable) -> Vec<String> {
     let (after, before) = (columns_sql(after), before.as_ref().map(columns_sql));
-    let make = match &before {
-        Some(before) => after.widen(before),
+    let mut make = match &before {
+        Some(before) => after.change(before),
         None => vec![after.create()],
     };
     // Contracts have the comments of columns.
-    make.into_iter().chain(after.comment(before.as_ref())).collect()
+    make.extend(after.comment(before.as_ref()));
+    if before.is_some_and(|before| changes_a_type(&before, &after)) {
+        make.insert(0, empty(&after));
+    }
+    make
+}
+
+fn changes_a_type(before: &TableSql<'_>, after: &TableSql<'_>) -> bool {
+    let of_stored = |column: &ColumnSql<'_>| before.columns.iter().find(|stored| stored.name == column.name);
+    after.columns.iter().any(|column| of_stored(column).is_some_and(|stored| stored.data_type != column.data_type))
+}
+
+/// Removes the rows, which would be rewritten with the new type: that takes long. A table to which a foreign key refers
+/// keeps them.
+fn empty(table: &TableSql<'_>) -> String {
+    let truncate = format!("TRUNCATE {}", table.relation());
+    format!(
+        "DO {} LANGUAGE plpgsql",
+        quote_literal(&format!("BEGIN {truncate}; EXCEPTION WHEN feature_not_supported THEN NULL; END"))
+    )
 }
 
 /// The table without what does not affect how SQL is resolved.
@@ -29,5 +48,6 @@ fn columns_sql(table: &Table) -> TableSql<'_> {
         columns: columns.collect(),
         key: Vec::new(),
         time_column: None,
+        indexes: Vec::new(),
     }
 }

@@ -30,6 +30,14 @@ pub(crate) struct IngestArguments {
     #[arg(long)]
     pub(crate) overwrite_edits: bool,
 
+    /// Let a file without rows empty the table whose rows it replaces; by default it is refused.
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
+
+    /// Choose the types of columns again that were chosen from an earlier file, as for a new table.
+    #[arg(long, help_heading = "Tables")]
+    pub(crate) choose_types: bool,
+
     /// The format of the report: text for people, or JSON for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

@@ -52,9 +52,18 @@ async fn store_with_retries(
             Database::open_or_join(arguments)?
         };
         // Each attempt has its own id: the previous one may have been committed although no response arrived.
-        let (dry_run, overwrite_edits) = (call.dry_run, call.overwrite_edits);
+        let (dry_run, overwrite_edits, allow_empty) = (call.dry_run, call.overwrite_edits, call.allow_empty);
         let (read, table) = (call.read_options(), call.table.clone());
-        let options = IngestOptions { mode, dry_run, overwrite_edits, read, table, ..IngestOptions::default() };
+        let options = IngestOptions {
+            mode,
+            dry_run,
+            overwrite_edits,
+            allow_empty,
+            choose_types: call.choose_types,
+            read,
+            table,
+            ..IngestOptions::default()
+        };
         match store(&database, guard, inputs.clone(), options, Arc::new(Bar::new())).await {
             Err(error) if attempt < MAX_ATTEMPTS && is_unavailable(&error) && database.has_ended() => {
                 log::info!("the program that ran the private PostgreSQL has stopped it; the ingestion is retried");

@@ -3,6 +3,7 @@
 mod access;
 mod archives;
 mod cancellation;
+mod changed_tables;
 mod check;
 mod coalescing;
 mod commands;

@@ -30,8 +30,12 @@ struct IngestionParams {
     mode: Option<IngestionMode>,
     /// Whether files overwrite edits made since the last ingestion. By default an edit is kept and reported as `edit-conflict`.
     overwrite_edits: Option<bool>,
+    /// Whether a file without rows may empty a table whose rows it replaces. By default it is refused.
+    allow_empty: Option<bool>,
     /// Reports what would be stored, and stores nothing.
     dry_run: Option<bool>,
+    /// Whether the types of a table that were chosen from an earlier file are chosen again.
+    choose_types: Option<bool>,
     /// The table of all files with rows. By default each file names its own: `sales.csv` is the table `sales`.
     table: Option<String>,
     /// The encoding of text files, such as `windows-1252`. UTF-8 by default.
@@ -58,6 +62,8 @@ impl IngestionParams {
         Self {
             mode,
             overwrite_edits: query.take("overwrite_edits", parse_bool),
+            allow_empty: query.take("allow_empty", parse_bool),
+            choose_types: query.take("choose_types", parse_bool),
             dry_run: query.take("dry_run", parse_bool),
             table: query.take("table", |text| TableName::parse(text).map(String::from)),
             encoding: query.take("encoding", parse_text),
@@ -136,14 +142,17 @@ pub(in crate::routes) async fn create_ingestion(
     })?;
 
     let (read, table) = (params.read_options(), params.table.and_then(|name| TableName::parse(name).ok()));
-    let IngestionParams { mode, overwrite_edits, dry_run, .. } = params;
-    let switches = [mode == Some(IngestionMode::Strict), dry_run == Some(true), overwrite_edits == Some(true)];
-    let idempotency = key.with_fingerprint(|| fingerprint(&upload, switches, &read, table.as_ref()));
+    let IngestionParams { mode, overwrite_edits, allow_empty, choose_types, dry_run, .. } = params;
+    let is_strict = mode == Some(IngestionMode::Strict);
+    let switches = [overwrite_edits, dry_run, allow_empty, choose_types].map(|switch| switch == Some(true));
+    let idempotency = key.with_fingerprint(|| fingerprint(&upload, (is_strict, switches), &read, table.as_ref()));
     let actor = Actor { source: ChangeSource::Ingestion, ..caller::actor(&request) };
     let options = IngestOptions {
         mode: mode.unwrap_or(IngestionMode::Lenient),
         dry_run: dry_run.unwrap_or_default(),
         overwrite_edits: overwrite_edits.unwrap_or_default(),
+        allow_empty: allow_empty.unwrap_or_default(),
+        choose_types: choose_types.unwrap_or_default(),
         actor: Some(actor),
         idempotency,
         now: state.now,
@@ -160,8 +169,14 @@ pub(in crate::routes) async fn create_ingestion(
 }
 
 /// The same upload with other options is another request.
-fn fingerprint(upload: &Upload, switches: [bool; 3], read: &ReadOptions, table: Option<&TableName>) -> Vec<u8> {
+fn fingerprint(
+    upload: &Upload,
+    (is_strict, switches): (bool, [bool; 4]),
+    read: &ReadOptions,
+    table: Option<&TableName>,
+) -> Vec<u8> {
     let mut fingerprint = upload.fingerprint.clone();
+    fingerprint.push(is_strict.into());
     fingerprint.extend(switches.map(u8::from));
     if *read != ReadOptions::default() || table.is_some() {
         fingerprint.extend(format!("{read:?} {table:?}").bytes());

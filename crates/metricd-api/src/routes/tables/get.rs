@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
-use metricd_domain::{Actor, ContractForeignKey, Load, MetricId, MetricPatterns, TableColumn};
+use metricd_domain::{Actor, ColumnName, ContractForeignKey, Load, MetricId, MetricPatterns, TableColumn};
 use metricd_execution::{ReadableColumn, TableDescription};
 use metricd_repository::{DefinitionFilter, StoredTable};
 use serde::Serialize;
@@ -44,6 +44,8 @@ struct TableResponse {
     /// The column with the date or timestamp of each row, if definitions declare it.
     #[schema(required)]
     time_column: Option<String>,
+    /// The columns of each index that definitions declare.
+    indexes: Vec<Vec<String>>,
     /// The foreign keys to tables that SQL may read.
     foreign_keys: Vec<ContractForeignKey>,
     /// Whether files made it. The next members are null if not.
@@ -161,6 +163,7 @@ pub(in crate::routes) async fn get_table(
         kind: found.table.kind.into(),
         description: found.table.description,
         time_column: stored.as_ref().and_then(|stored| stored.table.parts().time_column.clone()).map(String::from),
+        indexes: stored.as_ref().map(indexes).unwrap_or_default(),
         made_by_files: stored.is_some(),
         load: stored.as_ref().map(|stored| stored.table.load()),
         file: stored.as_ref().and_then(|stored| stored.table.parts().file.clone()),
@@ -223,4 +226,9 @@ async fn metrics_that_read(
             return Ok(metrics.into_values().collect());
         }
     }
+}
+
+fn indexes(stored: &StoredTable) -> Vec<Vec<String>> {
+    let names = |columns: &Vec<ColumnName>| columns.iter().map(ToString::to_string).collect();
+    stored.table.parts().indexes.iter().map(names).collect()
 }

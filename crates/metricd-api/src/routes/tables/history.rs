@@ -70,6 +70,7 @@ fn compared(version: &TableVersion) -> ComparedVersion<'_> {
         "columns": parts.columns,
         "key": parts.key,
         "time_column": parts.time_column,
+        "indexes": parts.indexes,
         "load": parts.load,
         "format": parts.format,
         "declared": parts.declared,

@@ -8,7 +8,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use futures_util::future::{try_join, try_join_all};
 use metricd_api::ApiState;
-use metricd_execution::{Allowed, PendingTable, Resolution, Resolvable, ResolveError, Resolver};
+use metricd_execution::{Allowed, PendingTable, PendingTableError, Resolution, Resolvable, ResolveError, Resolver};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -116,8 +116,8 @@ impl Resolver for GatedResolver {
         Ok(Resolution::default())
     }
 
-    fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Arc<dyn Resolver> {
-        self
+    async fn with_tables(self: Arc<Self>, _: Vec<PendingTable>) -> Result<Arc<dyn Resolver>, PendingTableError> {
+        Ok(self)
     }
 }
 

@@ -68,6 +68,11 @@ pub(super) fn cell_name(row: u32, column: u32) -> String {
     format!("{}{}", letters.into_iter().collect::<String>(), row + 1)
 }
 
+/// The error of a row or a cell that no sheet has.
+fn beyond_limits(what: &str) -> ReadError {
+    malformed(format!("the sheet has the {what}, and a sheet has at most {MAX_ROWS} rows and {MAX_COLUMNS} columns"))
+}
+
 /// The row and column of a name such as `B17`, from 0.
 fn parse_name(name: &str) -> Option<(u32, u32)> {
     let digits = name.find(|character: char| character.is_ascii_digit())?;
@@ -160,7 +165,7 @@ impl Cells {
                         if let Some(number) = number {
                             let row = number.parse::<u32>().ok().and_then(|number| number.checked_sub(1));
                             let row = row.filter(|row| *row < MAX_ROWS);
-                            self.row = row.ok_or_else(|| malformed(format!("the sheet has a row `{number}`")))?;
+                            self.row = row.ok_or_else(|| beyond_limits(&format!("row `{number}`")))?;
                         }
                         self.column = 0;
                         continue;
@@ -180,12 +185,12 @@ impl Cells {
             };
             if let Some(name) = &attributes.name {
                 let position = parse_name(name);
-                let position = position.ok_or_else(|| malformed(format!("the sheet has a cell `{name}`")))?;
+                let position = position.ok_or_else(|| beyond_limits(&format!("cell `{name}`")))?;
                 (self.row, self.column) = position;
             }
             let (row, column) = (self.row, self.column);
             if row >= MAX_ROWS || column >= MAX_COLUMNS {
-                return Err(malformed(format!("the cell {} is outside a sheet", cell_name(row, column))));
+                return Err(beyond_limits(&format!("cell `{}`", cell_name(row, column))));
             }
             self.column += 1;
             if let Some(value) = self.read_value(&attributes)? {

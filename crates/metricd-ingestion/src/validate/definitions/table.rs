@@ -11,7 +11,7 @@ use crate::findings::Findings;
 use crate::json::Json;
 use crate::validate::Located;
 
-const KEYS: [&str; 8] = ["name", "file", "columns", "key", "timeColumn", "time_column", "load", "format"];
+const KEYS: [&str; 9] = ["name", "file", "columns", "key", "timeColumn", "time_column", "indexes", "load", "format"];
 const COLUMN_KEYS: [&str; 5] = ["name", "type", "description", "unit", "required"];
 const TIME_COLUMN: [&str; 2] = ["timeColumn", "time_column"];
 
@@ -40,10 +40,13 @@ pub(super) fn parse_table(file: &str, index: usize, table: &Json, draft: &mut Dr
     let data_file = optional(&object, "file", parse_file, findings);
     let key = optional(&object, "key", read::<Vec<ColumnName>>, findings);
     let time_column = optional(&object, object.spelling(TIME_COLUMN), read::<ColumnName>, findings);
+    let indexes = optional(&object, "indexes", read::<Vec<Vec<ColumnName>>>, findings);
     let load = optional(&object, "load", read::<Load>, findings);
     let format = optional(&object, "format", read::<TextFormat>, findings);
-    let parts = (name.clone(), columns, data_file, key, time_column, load, format);
-    let (Some(table_name), Some(columns), Ok(data_file), Ok(key), Ok(time_column), Ok(load), Ok(format)) = parts else {
+    let parts = (name.clone(), columns, data_file, key, time_column, (indexes, load, format));
+    let (Some(table_name), Some(columns), Ok(data_file), Ok(key), Ok(time_column), (Ok(indexes), Ok(load), Ok(format))) =
+        parts
+    else {
         draft.refused.extend(name);
         return;
     };
@@ -51,6 +54,7 @@ pub(super) fn parse_table(file: &str, index: usize, table: &Json, draft: &mut Dr
         file: data_file,
         key: key.unwrap_or_default(),
         time_column,
+        indexes: indexes.unwrap_or_default(),
         load: load.unwrap_or_default(),
         format: format.unwrap_or_default(),
         declared: true,

@@ -9,7 +9,7 @@ use diesel::{ExecuteCopyFromDsl, PgConnection, QueryResult};
 use metricd_domain::TableName;
 use metricd_repository::{Ingestion, RepositoryError, RowForm};
 
-use crate::repository::error::failed;
+use super::attempt::{TableError, copy_failed};
 
 diesel::table! {
     /// Stands for the table that is copied into, whose name and columns are known only at run time.
@@ -54,7 +54,7 @@ pub(super) fn copy(
     target: &str,
     ingestion: &mut dyn Ingestion,
     (table, content, form): (&TableName, usize, RowForm),
-) -> Result<u64, RepositoryError> {
+) -> Result<u64, TableError> {
     ingestion.open_rows(table, content, form).map_err(RepositoryError::Input)?;
     // Diesel calls the closure once, but requires `Fn`.
     let source = RefCell::new((ingestion, 0));
@@ -83,9 +83,9 @@ pub(super) fn copy(
         .with_format(CopyFormat::Csv)
         .execute(connection);
     copied.map_err(|error| match (error, broken_off.take()) {
-        (_, Some(cause)) => RepositoryError::Input(cause),
-        (CopyError::Database(error), None) => failed(error),
-        (other, None) => RepositoryError::Unavailable(other.to_string()),
+        (_, Some(cause)) => TableError::Store(RepositoryError::Input(cause)),
+        (CopyError::Database(error), None) => copy_failed(error),
+        (other, None) => TableError::Store(RepositoryError::Unavailable(other.to_string())),
     })?;
     let (_, count) = source.into_inner();
     Ok(count)

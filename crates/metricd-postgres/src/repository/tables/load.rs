@@ -1,20 +1,22 @@
 //! Loads rows into a table: directly by COPY if nothing has to be compared, otherwise by way of a stage.
 
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::Bool;
 use diesel::{PgConnection, sql_query};
 use metricd_database::TableSql;
 use metricd_domain::{Load, Table};
-use metricd_repository::{Ingestion, RepositoryError, RowForm, TableChanges, TableUpdate};
+use metricd_repository::{Ingestion, RepositoryError, RowForm, TableChanges, TableRefusalCause, TableUpdate};
 
+use super::attempt::{RefusedStatement, TableError, execute};
 use super::copy::copy;
 use super::sql::table_sql;
 use super::staged;
-use crate::repository::error::failed;
+
+const UNIQUE_VIOLATION: &str = "23505";
+const NOT_NULL_VIOLATION: &str = "23502";
 
 /// The contents of a table after they were loaded.
+#[derive(Debug, Default)]
 pub(super) struct Loaded {
     /// The number of rows of each content that were stored or were stored already.
     pub(super) row_counts: Vec<u64>,
@@ -26,34 +28,55 @@ struct Answer {
     answer: bool,
 }
 
+/// By which way rows that need no comparison come into the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RowPath {
+    /// COPY writes into the table. If it fails, Diesel does not report why.
+    Copy,
+    /// COPY writes into a stage, and a statement whose SQLSTATE is known from there into the table.
+    Stage,
+}
+
 /// Creates or changes the table, and loads the contents.
 pub(super) fn load(
     connection: &mut PgConnection,
     update: &TableUpdate,
     before: Option<&Table>,
-    ingestion: &mut dyn Ingestion,
+    (ingestion, path): (&mut dyn Ingestion, RowPath),
     changes: &mut TableChanges,
-) -> Result<Loaded, RepositoryError> {
+) -> Result<Loaded, TableError> {
     let sql = table_sql(&update.table);
+    if let Some(before) = before
+        && update.replaces_everything(before)
+    {
+        // Not TRUNCATE: transactions with an older snapshot would find the table empty.
+        changes.rows.removed = execute(connection, &format!("DELETE FROM {}", sql.relation()))?;
+    } else if before.is_some_and(|before| update.retypes(before)) {
+        let message = format!("the values of the table `{}` would lose their types", update.table.name());
+        return Err(RepositoryError::Inconsistent(message).into());
+    }
     let before = before.map(table_sql);
     let definition = match &before {
-        Some(before) => sql.widen(before),
+        Some(before) => sql.change(before),
         None => vec![sql.create()],
     };
     for statement in definition.into_iter().chain(sql.comment(before.as_ref())) {
-        connection.batch_execute(&statement).map_err(failed)?;
+        execute(connection, &statement)?;
     }
     let constraints = sql.constrain(before.as_ref());
+    let is_new = before.is_none();
     let loaded = if update.contents.is_empty() {
         Loaded { row_counts: Vec::new() }
-    } else if before.is_none() && !update.table.key().is_empty() {
-        return load_new_with_key(connection, update, &sql, &constraints, ingestion, changes);
-    } else if is_direct(connection, update, before.is_none(), &sql)? {
-        load_directly(connection, update, &sql, ingestion, changes)?
+    } else if is_new && !update.table.key().is_empty() {
+        load_new_with_key(connection, update, &sql, &constraints, (ingestion, path), changes)?
+    } else if is_direct(connection, update, is_new, &sql)? {
+        load_directly(connection, update, &sql, (ingestion, path), changes)?
     } else {
         staged::load(connection, update, &sql, ingestion, changes)?
     };
-    constrain(connection, &update.table, &constraints)?;
+    if !(is_new && !update.contents.is_empty() && !update.table.key().is_empty()) {
+        constrain(connection, &constraints)?;
+    }
     analyze(connection, &sql, changes)?;
     Ok(loaded)
 }
@@ -64,7 +87,7 @@ fn is_direct(
     update: &TableUpdate,
     is_new: bool,
     sql: &TableSql<'_>,
-) -> Result<bool, RepositoryError> {
+) -> Result<bool, TableError> {
     if is_new || !update.table.key().is_empty() {
         return Ok(is_new);
     }
@@ -72,7 +95,7 @@ fn is_direct(
         Load::Append | Load::Replace => Ok(true),
         Load::Multiset | Load::Upsert => {
             let is_empty = format!("SELECT NOT EXISTS (SELECT FROM {}) AS answer", sql.relation());
-            sql_query(is_empty).get_result::<Answer>(connection).map(|answer| answer.answer).map_err(failed)
+            Ok(sql_query(is_empty).get_result::<Answer>(connection).map(|answer| answer.answer)?)
         }
     }
 }
@@ -81,22 +104,27 @@ fn load_directly(
     connection: &mut PgConnection,
     update: &TableUpdate,
     sql: &TableSql<'_>,
-    ingestion: &mut dyn Ingestion,
+    (ingestion, path): (&mut dyn Ingestion, RowPath),
     changes: &mut TableChanges,
-) -> Result<Loaded, RepositoryError> {
+) -> Result<Loaded, TableError> {
     let relation = sql.relation();
     if update.table.load() == Load::Replace && !changes.is_new {
-        // Not TRUNCATE: transactions with an older snapshot would find the table empty.
-        let removed = sql_query(format!("DELETE FROM {relation}")).execute(connection).map_err(failed)?;
-        changes.rows.removed = removed as u64;
+        changes.rows.removed += execute(connection, &format!("DELETE FROM {relation}"))?;
     }
-    let target = format!("{relation} ({})", sql.column_list());
-    let mut row_counts = Vec::new();
-    for content in 0..update.contents.len() {
-        row_counts.push(copy(connection, &target, ingestion, (update.table.name(), content, RowForm::Values))?);
-    }
-    changes.rows.added = row_counts.iter().sum();
-    Ok(Loaded { row_counts })
+    let loaded = match path {
+        RowPath::Stage => staged::load_all(connection, update, sql, ingestion)?,
+        RowPath::Copy => {
+            let target = format!("{relation} ({})", sql.column_list());
+            let mut row_counts = Vec::new();
+            for content in 0..update.contents.len() {
+                let rows = (update.table.name(), content, RowForm::Values);
+                row_counts.push(copy(connection, &target, ingestion, rows)?);
+            }
+            Loaded { row_counts }
+        }
+    };
+    changes.rows.added = loaded.row_counts.iter().sum();
+    Ok(loaded)
 }
 
 /// Loads a new table before it gets its key, which is faster than checking each row. Only if two rows have one key are
@@ -106,51 +134,47 @@ fn load_new_with_key(
     update: &TableUpdate,
     sql: &TableSql<'_>,
     constraints: &[String],
-    ingestion: &mut dyn Ingestion,
+    (ingestion, path): (&mut dyn Ingestion, RowPath),
     changes: &mut TableChanges,
-) -> Result<Loaded, RepositoryError> {
-    let mut loaded = load_directly(connection, update, sql, ingestion, changes)?;
-    let constrained = connection
-        .transaction(|connection| constraints.iter().try_for_each(|statement| connection.batch_execute(statement)));
-    match constrained {
-        Ok(()) => {}
-        Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
-            let relation = sql.relation();
+) -> Result<Loaded, TableError> {
+    let loaded = load_directly(connection, update, sql, (&mut *ingestion, path), changes)?;
+    match connection.transaction(|connection| constrain(connection, constraints)) {
+        Ok(()) => Ok(loaded),
+        Err(TableError::Refused(refused)) if refused.sqlstate == UNIQUE_VIOLATION => {
             // Nobody else sees the new table yet.
-            connection.batch_execute(&format!("TRUNCATE {relation}")).map_err(failed)?;
+            execute(connection, &format!("TRUNCATE {}", sql.relation()))?;
             changes.rows.added = 0;
-            loaded = staged::load(connection, update, sql, ingestion, changes)?;
-            constrain(connection, &update.table, constraints)?;
+            let loaded = staged::load(connection, update, sql, ingestion, changes)?;
+            constrain(connection, constraints)?;
+            Ok(loaded)
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => Err(error),
     }
-    analyze(connection, sql, changes)?;
-    Ok(loaded)
 }
 
-fn constrain(connection: &mut PgConnection, table: &Table, constraints: &[String]) -> Result<(), RepositoryError> {
+/// Gives the table its constraints and its index. The rows that are stored may break them.
+fn constrain(connection: &mut PgConnection, constraints: &[String]) -> Result<(), TableError> {
     for statement in constraints {
-        connection.batch_execute(statement).map_err(|error| match error {
-            Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => RepositoryError::Inconsistent(format!(
-                "two stored rows of the table `{}` have the same key as it is declared now",
-                table.name()
-            )),
-            Error::DatabaseError(DatabaseErrorKind::NotNullViolation, info) => RepositoryError::Inconsistent(format!(
-                "a stored row of the table `{}` has no value in the column `{}`, which is declared as required",
-                table.name(),
-                info.column_name().unwrap_or_default()
-            )),
-            error => failed(error),
+        execute(connection, statement).map_err(|error| match error {
+            TableError::Refused(refused) => TableError::Refused(RefusedStatement {
+                cause: match refused.sqlstate.as_str() {
+                    UNIQUE_VIOLATION => TableRefusalCause::KeyRepeated,
+                    NOT_NULL_VIOLATION => TableRefusalCause::ValueMissing,
+                    _ => TableRefusalCause::Database,
+                },
+                ..refused
+            }),
+            error => error,
         })?;
     }
     Ok(())
 }
 
 /// Gives the planner the statistics of the rows, by which the cost of metrics is judged.
-fn analyze(connection: &mut PgConnection, sql: &TableSql<'_>, changes: &TableChanges) -> Result<(), RepositoryError> {
+fn analyze(connection: &mut PgConnection, sql: &TableSql<'_>, changes: &TableChanges) -> Result<(), TableError> {
     let rows = changes.rows;
-    if rows.added + rows.changed + rows.removed == 0 {
-        return Ok(());
+    if rows.added + rows.changed + rows.removed > 0 {
+        execute(connection, &format!("ANALYZE {}", sql.relation()))?;
     }
-    connection.batch_execute(&format!("ANALYZE {}", sql.relation())).map_err(failed)
+    Ok(())
 }

@@ -15,6 +15,7 @@ pub(super) fn table_sql(table: &Table) -> TableSql<'_> {
         name: table.name().as_str(),
         columns: columns.collect(),
         key: table.key().iter().map(ColumnName::as_str).collect(),
+        indexes: table.parts().indexes.iter().map(|of| of.iter().map(ColumnName::as_str).collect()).collect(),
         time_column: table.parts().time_column.as_ref().map(ColumnName::as_str),
     }
 }

@@ -1,15 +1,13 @@
 //! Loads rows by way of a temporary table, where they are compared with each other and with the stored ones.
 
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer};
 use diesel::{PgConnection, sql_query};
 use metricd_database::{ColumnSql, TableSql, quote_identifier};
 use metricd_domain::{ColumnType, Load, Table};
-use metricd_repository::{
-    Ingestion, KeyConflict, MAX_REFUSED_ROWS, RefusedRow, RepositoryError, RowForm, TableChanges, TableUpdate,
-};
+use metricd_repository::{Ingestion, KeyConflict, MAX_REFUSED_ROWS, RefusedRow, RowForm, TableChanges, TableUpdate};
 
+use super::attempt::{TableError, execute};
 use super::copy::copy;
 use super::load::Loaded;
 use crate::repository::error::{corrupt, failed};
@@ -47,7 +45,7 @@ pub(super) fn load(
     sql: &TableSql<'_>,
     ingestion: &mut dyn Ingestion,
     changes: &mut TableChanges,
-) -> Result<Loaded, RepositoryError> {
+) -> Result<Loaded, TableError> {
     let mut loaded = stage(connection, update, sql, ingestion)?;
     if update.table.load() == Load::Multiset {
         let added = execute(connection, &add_missing(&update.table, sql))?;
@@ -56,7 +54,22 @@ pub(super) fn load(
     } else {
         load_by_key(connection, update, sql, &mut loaded, changes)?;
     }
-    connection.batch_execute(&format!("DROP TABLE {STAGE}")).map_err(failed)?;
+    execute(connection, &format!("DROP TABLE {STAGE}"))?;
+    Ok(loaded)
+}
+
+/// Copies the rows of all contents into the table by way of the stage. Unlike that of a COPY, the SQLSTATE of the last
+/// step is known.
+pub(super) fn load_all(
+    connection: &mut PgConnection,
+    update: &TableUpdate,
+    sql: &TableSql<'_>,
+    ingestion: &mut dyn Ingestion,
+) -> Result<Loaded, TableError> {
+    let loaded = stage(connection, update, sql, ingestion)?;
+    let (relation, names) = (sql.relation(), sql.column_list());
+    execute(connection, &format!("INSERT INTO {relation} ({names}) SELECT {names} FROM {STAGE}"))?;
+    execute(connection, &format!("DROP TABLE {STAGE}"))?;
     Ok(loaded)
 }
 
@@ -66,27 +79,23 @@ fn stage(
     update: &TableUpdate,
     sql: &TableSql<'_>,
     ingestion: &mut dyn Ingestion,
-) -> Result<Loaded, RepositoryError> {
+) -> Result<Loaded, TableError> {
     let column = |column: &ColumnSql<'_>| format!(", {} {}", quote_identifier(column.name), column.data_type);
     let columns: String = sql.columns.iter().map(column).collect();
     let create = format!(
         "CREATE TEMPORARY TABLE staged_rows (\"#content\" integer, \"#position\" bigint{columns}) ON COMMIT DROP"
     );
-    connection.batch_execute(&create).map_err(failed)?;
+    execute(connection, &create)?;
     let target = format!("{STAGE} (\"#position\", {})", sql.column_list());
     let mut row_counts = Vec::new();
     for content in 0..update.contents.len() {
         let number = format!("ALTER TABLE {STAGE} ALTER COLUMN \"#content\" SET DEFAULT {content}");
-        connection.batch_execute(&number).map_err(failed)?;
+        execute(connection, &number)?;
         let rows = (update.table.name(), content, RowForm::PositionAndValues);
         row_counts.push(copy(connection, &target, ingestion, rows)?);
     }
-    connection.batch_execute(&format!("ANALYZE {STAGE}")).map_err(failed)?;
+    execute(connection, &format!("ANALYZE {STAGE}"))?;
     Ok(Loaded { row_counts })
-}
-
-fn execute(connection: &mut PgConnection, statement: &str) -> Result<u64, RepositoryError> {
-    sql_query(statement).execute(connection).map(|count| count as u64).map_err(failed)
 }
 
 /// Counts how often each distinct row is in the stage, less how often it is stored, and adds what is missing. `GROUP BY`
@@ -146,12 +155,12 @@ fn load_by_key(
     sql: &TableSql<'_>,
     loaded: &mut Loaded,
     changes: &mut TableChanges,
-) -> Result<(), RepositoryError> {
+) -> Result<(), TableError> {
     let load = update.table.load();
-    connection.batch_execute(&find_repeated(sql)).map_err(failed)?;
+    execute(connection, &find_repeated(sql))?;
     refuse(connection, REPEATED, KeyConflict::InContents, loaded, changes)?;
     if load == Load::Append {
-        connection.batch_execute(&find_conflicting(sql)).map_err(failed)?;
+        execute(connection, &find_conflicting(sql))?;
         refuse(connection, CONFLICTING, KeyConflict::Stored, loaded, changes)?;
     }
     changes.refused.sort_unstable();
@@ -161,7 +170,7 @@ fn load_by_key(
     if load == Load::Replace {
         let remove =
             format!("DELETE FROM {relation} AS t WHERE NOT EXISTS (SELECT FROM {STAGE} AS s WHERE {same_key})");
-        changes.rows.removed = execute(connection, &remove)?;
+        changes.rows.removed += execute(connection, &remove)?;
     }
     if load != Load::Append {
         changes.rows.changed = execute(connection, &replace(sql))?;
@@ -221,7 +230,7 @@ fn refuse(
     conflict: KeyConflict,
     loaded: &mut Loaded,
     changes: &mut TableChanges,
-) -> Result<(), RepositoryError> {
+) -> Result<(), TableError> {
     execute(connection, &format!("DELETE FROM {STAGE} WHERE ctid IN (SELECT place FROM {found})"))?;
     let counts = format!("SELECT \"#content\" AS content, is_refused, count(*) AS count FROM {found} GROUP BY 1, 2");
     for row in sql_query(counts).load::<ContentCount>(connection).map_err(failed)? {
@@ -245,5 +254,6 @@ fn refuse(
         let position = u64::try_from(row.position).map_err(corrupt)?;
         changes.refused.push(RefusedRow { content, position, conflict });
     }
-    connection.batch_execute(&format!("DROP TABLE {found}")).map_err(failed)
+    execute(connection, &format!("DROP TABLE {found}"))?;
+    Ok(())
 }

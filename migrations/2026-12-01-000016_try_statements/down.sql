@@ -1,0 +1,1 @@
+DROP FUNCTION catalog.try_statement(text);
