@@ -4,8 +4,9 @@
 //! also has PostgreSQL resolve it through the [`Resolver`] port, applies the rules to the resolved query, and makes the
 //! contract: the columns, the parameters, the tables and how a period applies, each with its types.
 //!
-//! A [`MetricStatement`] binds the values of a request, which makes a [`BoundStatement`]. A [`MetricRunner`], the
-//! second port, runs it and passes each row, still in PostgreSQL's format, to a [`RowSink`].
+//! A [`MetricStatement`] binds the values of a request, which makes a [`BoundStatement`]; a [`Selection`] sorts, filters
+//! and pages its result. A [`MetricRunner`], the second port, runs it and passes each row, still in PostgreSQL's format,
+//! to a [`RowSink`].
 //!
 //! # Check SQL
 //!
