@@ -9,6 +9,7 @@ pub(crate) const DAY: i64 = 24 * HOUR;
 
 /// A day. The year 0 is 1 BC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the day of a month has no other name")]
 pub(crate) struct Day {
     pub(crate) year: i64,
     /// 1 to 12.

@@ -80,6 +80,11 @@ const RULES: [Rule; 10] = [
     Rule { when: "anything else", kind: ChartKind::Table, applies: |_| true },
 ];
 
+/// The table of [`choose`]: what a result has, and the kind that shows it. The first row that applies decides.
+pub fn rules() -> impl Iterator<Item = (&'static str, ChartKind)> {
+    RULES.iter().map(|rule| (rule.when, rule.kind))
+}
+
 /// A kind of chart, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -184,4 +189,4 @@ fn why_a_table(shape: &Shape) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

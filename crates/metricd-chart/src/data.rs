@@ -246,9 +246,10 @@ mod tests {
 
     #[test]
     fn a_contract_gives_names_types_and_labels() {
-        let document = r#"{"columns":[{"name":"day","type":"date"},{"name":"level","type":"level"}],"parameters":[],
-            "tables":[],"period":{"applied":"none"},"enums":{"level":["low","high"]}}"#;
-        let contract: Contract = serde_json::from_str(document).unwrap();
+        let columns = ["date", "level"].map(|name| metricd_domain::ContractColumn::new(name, name)).to_vec();
+        let enums = [("level".to_owned(), vec!["low".to_owned(), "high".to_owned()])].into();
+        let parts = metricd_domain::ContractParts { columns, enums, ..Default::default() };
+        let contract = Contract::new(parts).unwrap();
         let data = ChartData::of_contract(&contract);
         assert_eq!(data.columns()[0].column_type, ColumnType::Date);
         assert_eq!(data.columns()[1].column_type, ColumnType::Enum(vec!["low".into(), "high".into()]));

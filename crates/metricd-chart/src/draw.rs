@@ -7,6 +7,7 @@ mod heat;
 mod legend;
 mod lines;
 mod marks;
+mod multiples;
 mod number;
 mod plot;
 mod scatter;

@@ -63,12 +63,12 @@ impl<'o> Sheet<'o> {
 
     /// A line below the marks. It is part of the description too.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
+        self.notes.push(note.into().replace("….", "…"));
     }
 
     /// A sentence of the description.
     pub(crate) fn fact(&mut self, fact: impl Into<String>) {
-        self.facts.push(fact.into());
+        self.facts.push(fact.into().replace("….", "…"));
     }
 
     /// A note of what is not drawn, by count and names.
@@ -131,11 +131,13 @@ impl<'o> Sheet<'o> {
         self.facts.append(&mut notes);
         let description = self.facts.join(" ");
         let id = options.safe_id();
+        let own = options.title.as_deref().filter(|title| !text::clean(title).is_empty());
+        let name = own.map_or_else(|| escaped_sentences(title), escaped);
         let mut document = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"metricd-chart\" width=\"{width}\" height=\"{height}\" \
              viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\n\
              <title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-desc\">{}</desc>\n",
-            escaped(options.title.as_deref().filter(|title| !text::clean(title).is_empty()).unwrap_or(title)),
+            name,
             escaped_sentences(&description),
         );
         if options.placement == Placement::Alone {

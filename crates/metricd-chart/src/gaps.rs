@@ -68,18 +68,6 @@ impl Step {
         };
         (steps - 1).max(0)
     }
-
-    /// The time after the last one.
-    pub(crate) fn next(self, last: i64, zone: &Zone) -> i64 {
-        let wall = zone.wall(last);
-        match self {
-            Self::Irregular => last,
-            Self::Micros(step) => last.saturating_add(step),
-            Self::Days(step) => zone.instant(wall.saturating_add(step.saturating_mul(DAY))),
-            Self::Weekdays => zone.instant(wall.saturating_add(DAY)),
-            Self::Months(step) => zone.instant(crate::calendar::add_months(wall, step)),
-        }
-    }
 }
 
 /// How many Mondays to Fridays are before a day, counted from a Monday.

@@ -1,87 +1,19 @@
 //! Numbers as people read them: grouped, rounded to what a chart needs, with units.
 
+mod digits;
+
+use self::digits::Digits;
 use crate::data::Number;
 use crate::locale::Locale;
 
 /// U+2212, which is as wide as `+`.
 pub(crate) const MINUS: char = '\u{2212}';
 
-/// Numbers from this many digits before the point on are written with an exponent.
-const MAX_WHOLE_DIGITS: usize = 15;
+/// Numbers next to marks are written with an exponent from here on.
+const MAX_PLAIN: f64 = 1e15;
 
-/// The sign, the digits before the point and those after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Digits {
-    is_negative: bool,
-    whole: String,
-    fraction: String,
-}
-
-impl Digits {
-    /// The digits of a text in plain notation.
-    fn read(text: &str) -> Option<Self> {
-        let (is_negative, unsigned) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-        let are_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        (!whole.is_empty() && are_digits(whole) && are_digits(fraction)).then(|| Self {
-            is_negative,
-            whole: whole.to_owned(),
-            fraction: fraction.to_owned(),
-        })
-    }
-
-    /// Rounds half away from zero, and pads with zeros.
-    fn round(mut self, decimals: usize) -> Self {
-        if self.fraction.len() > decimals {
-            let rounds_up = self.fraction.as_bytes()[decimals] >= b'5';
-            self.fraction.truncate(decimals);
-            if rounds_up {
-                let mut digits: Vec<u8> = self.whole.bytes().chain(self.fraction.bytes()).collect();
-                let carries = !digits.iter_mut().rev().any(|digit| {
-                    let fits = *digit < b'9';
-                    *digit = if fits { *digit + 1 } else { b'0' };
-                    fits
-                });
-                if carries {
-                    digits.insert(0, b'1');
-                }
-                let split = digits.len() - decimals;
-                self.whole = digits[..split].iter().map(|digit| char::from(*digit)).collect();
-                self.fraction = digits[split..].iter().map(|digit| char::from(*digit)).collect();
-            }
-        }
-        while self.fraction.len() < decimals {
-            self.fraction.push('0');
-        }
-        let significant = self.whole.trim_start_matches('0');
-        self.whole = if significant.is_empty() { "0".to_owned() } else { significant.to_owned() };
-        self.is_negative &= self.whole.bytes().chain(self.fraction.bytes()).any(|digit| digit != b'0');
-        self
-    }
-
-    fn write(&self, locale: Locale) -> String {
-        let convention = locale.convention();
-        let mut text = String::new();
-        if self.is_negative {
-            text.push(MINUS);
-        }
-        let count = self.whole.len();
-        for (index, digit) in self.whole.chars().enumerate() {
-            if index > 0 && (count - index).is_multiple_of(3) && count >= convention.grouped_from {
-                text.push_str(convention.group);
-            }
-            text.push(digit);
-        }
-        if !self.fraction.is_empty() {
-            text.push_str(convention.point);
-            text.push_str(&self.fraction);
-        }
-        text
-    }
-}
+/// The most decimals next to marks.
+const MAX_DECIMALS: usize = 9;
 
 /// A number with so many decimals, from its exact text.
 pub(crate) fn exact(number: &Number, decimals: usize, locale: Locale) -> String {
@@ -93,41 +25,39 @@ pub(crate) fn exact(number: &Number, decimals: usize, locale: Locale) -> String 
 
 /// A number next to a mark: exact, but with an exponent if it is very long.
 pub(crate) fn label(number: &Number, decimals: usize, locale: Locale) -> String {
-    if number.value.is_finite() && number.value.abs() < 1e15 {
+    if number.value.abs() < MAX_PLAIN && !rounds_to_zero(number.value, decimals) {
         exact(number, decimals, locale)
     } else {
         float(number.value, decimals, locale)
     }
 }
 
-/// A float with so many decimals; with an exponent if it has very many digits, or none of those shown.
+/// A float with so many decimals; with more if it would be rounded to zero, and with an exponent if it would be long.
 pub(crate) fn float(value: f64, decimals: usize, locale: Locale) -> String {
     if !value.is_finite() {
         return not_finite(value).to_owned();
     }
-    let plain = Digits::read(&format!("{value:.decimals$}"));
-    match plain {
-        Some(digits)
-            if digits.whole.len() <= MAX_WHOLE_DIGITS
-                && (value == 0.0 || digits.fraction.len() < 6 || digits.clone().round(decimals).has_digits()) =>
-        {
-            digits.round(decimals).write(locale)
-        }
+    let needed =
+        if rounds_to_zero(value, decimals) { usize::try_from(-exponent_of(value)).unwrap_or(0) } else { decimals };
+    match Digits::read(&format!("{value:.needed$}")) {
+        Some(digits) if value.abs() < MAX_PLAIN && needed <= MAX_DECIMALS => digits.round(needed).write(locale),
         _ => scientific(value, locale),
     }
 }
 
-impl Digits {
-    fn has_digits(&self) -> bool {
-        self.whole.bytes().chain(self.fraction.bytes()).any(|digit| digit != b'0')
-    }
+fn rounds_to_zero(value: f64, decimals: usize) -> bool {
+    value != 0.0 && Digits::read(&format!("{value:.decimals$}")).is_some_and(|digits| digits.are_zero())
 }
 
 /// Such as `1.25e308`.
 pub(crate) fn scientific(value: f64, locale: Locale) -> String {
     let text = format!("{value:.2e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
+    with_exponent(mantissa, exponent, locale)
+}
+
+fn with_exponent(mantissa: &str, exponent: &str, locale: Locale) -> String {
+    let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
     let signed = |part: &str| part.replace('-', &MINUS.to_string());
     format!("{}e{}", signed(mantissa).replace('.', locale.convention().point), signed(exponent))
 }
@@ -151,6 +81,12 @@ pub(crate) fn count(count: usize, locale: Locale) -> String {
 /// A number of units of ten to the power of an exponent, such as 15 and -1 for `1.5`.
 pub(crate) fn scaled(units: i64, exponent: i32, locale: Locale) -> String {
     let digits = units.unsigned_abs().to_string();
+    let length = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    if units != 0 && (length.saturating_add(exponent) > 15 || exponent < -9) {
+        let sign = if units < 0 { "-" } else { "" };
+        let (first, rest) = digits.split_at(1);
+        return with_exponent(&format!("{sign}{first}.{rest}"), &(length - 1 + exponent).to_string(), locale);
+    }
     let (whole, fraction) = if exponent >= 0 {
         let zeros = usize::try_from(exponent).unwrap_or(0);
         (if units == 0 { digits } else { digits + &"0".repeat(zeros) }, String::new())
@@ -178,7 +114,7 @@ pub(crate) fn decimals_for<'n>(numbers: impl IntoIterator<Item = &'n Number>) ->
         large if large >= 1.0 || large == 0.0 => 2,
         small => usize::try_from(-exponent_of(small)).unwrap_or(0) + 2,
     };
-    wanted.min(most).min(12)
+    wanted.min(most).min(MAX_DECIMALS)
 }
 
 /// How many digits a text has after its point; all that a float may have if the text has an exponent.
@@ -248,6 +184,8 @@ mod tests {
         assert_eq!(float(1e308, 2, neutral), "1e308");
         assert_eq!(float(-1.25e308, 2, neutral), "−1.25e308");
         assert_eq!(float(5e-324, 12, neutral), "4.94e−324");
+        assert_eq!(float(0.0003, 0, neutral), "0.0003", "not 0");
+        assert_eq!(float(0.0, 2, neutral), "0.00");
         assert_eq!(float(f64::NAN, 2, neutral), "NaN");
         assert_eq!(shown(&"9".repeat(200), 0, ""), "1e200");
     }
@@ -259,6 +197,8 @@ mod tests {
         assert_eq!(scaled(-5, -3, neutral), "−0.005");
         assert_eq!(scaled(2, 3, neutral), "2\u{202f}000");
         assert_eq!(scaled(0, 5, neutral), "0");
+        assert_eq!(scaled(-15, 290, neutral), "−1.5e291");
+        assert_eq!(scaled(20, -130, neutral), "2e−129");
     }
 
     #[test]

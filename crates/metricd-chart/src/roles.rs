@@ -52,10 +52,6 @@ pub(crate) struct Fit {
 
 type Fitting = Result<Fit, String>;
 
-fn fit_of(roles: Roles, because: String) -> Fitting {
-    Ok(Fit { roles, because })
-}
-
 /// The columns that a kind draws.
 ///
 /// # Errors
@@ -70,7 +66,7 @@ pub(crate) fn fit(kind: ChartKind, shape: &Shape) -> Fitting {
         ChartKind::StackedBars => stacks(shape),
         ChartKind::Scatter => scatter(shape),
         ChartKind::HeatMap => heat_map(shape),
-        ChartKind::Table => fit_of(Roles::Table, "a table shows every column".to_owned()),
+        ChartKind::Table => Ok(Fit { roles: Roles::Table, because: "a table shows every column".to_owned() }),
     }
 }
 
@@ -91,7 +87,7 @@ fn number(shape: &Shape) -> Fitting {
     }
     let values = shape.numbers.iter().copied().take(MAX_NUMBERS).collect();
     let labels = shape.times.iter().chain(&shape.labels).copied().collect();
-    fit_of(Roles::Number { values, labels }, "the result has one row".to_owned())
+    Ok(Fit { roles: Roles::Number { values, labels }, because: "the result has one row".to_owned() })
 }
 
 /// The columns of lines: with labels, the first number of each label; without, every number.
@@ -112,7 +108,7 @@ fn over_time(shape: &Shape, kind: ChartKind) -> Result<(usize, Vec<usize>, Vec<u
 fn line(shape: &Shape) -> Fitting {
     let (time, by, values) = over_time(shape, ChartKind::Line)?;
     let because = is_or_are(shape, &[time], "time", "time");
-    fit_of(Roles::Lines { time, by, values }, because)
+    Ok(Fit { roles: Roles::Lines { time, by, values }, because })
 }
 
 fn same_unit(shape: &Shape, values: &[usize]) -> bool {
@@ -133,7 +129,7 @@ fn area(shape: &Shape) -> Fitting {
     } else {
         format!("{} is time and {} is an amount", shape.name(time), shape.names(&values))
     };
-    fit_of(Roles::Lines { time, by, values }, because)
+    Ok(Fit { roles: Roles::Lines { time, by, values }, because })
 }
 
 fn bars(shape: &Shape) -> Fitting {
@@ -156,14 +152,14 @@ fn bars(shape: &Shape) -> Fitting {
                 Some(time) if shape.rows() > 0 => format!("all rows have one {}, and {category}", shape.name(*time)),
                 _ => category,
             };
-            fit_of(Roles::Bars { label: *label, values }, because)
+            Ok(Fit { roles: Roles::Bars { label: *label, values }, because })
         }
         (Some(&time), []) => {
             let at = Position::Time(time);
             check_stacks(shape, at, &[])?;
             let because =
                 format!("{} is time and {} is counted from zero", shape.name(time), shape.name(shape.numbers[0]));
-            fit_of(Roles::Stacks { at, by: vec![], values: vec![shape.numbers[0]] }, because)
+            Ok(Fit { roles: Roles::Stacks { at, by: vec![], values: vec![shape.numbers[0]] }, because })
         }
         (None, []) => Err("bars need a column of labels, such as a text or an enum".to_owned()),
         (_, [_]) => Err("bars need one value for each label: this result has several times".to_owned()),
@@ -195,32 +191,34 @@ fn stacks(shape: &Shape) -> Fitting {
         if by.is_empty() && values.len() < 2 {
             return Err("stacked bars need parts: a column of labels, or several columns of numbers".to_owned());
         }
-        return stacked(shape, Position::Time(time), by, values, format!("{} is time", shape.name(time)));
+        return stacked(shape, Position::Time(time), by, values, &format!("{} is time", shape.name(time)));
     }
     let Some(&first) = shape.numbers.first() else {
         return Err("stacked bars need a column of numbers".to_owned());
     };
     match shape.labels.as_slice() {
-        &[one, other] => {
+        [one, other] => {
+            let (one, other) = (*one, *other);
             let (at, by) = if shape.distinct(&[one]) >= shape.distinct(&[other]) { (one, other) } else { (other, one) };
             let because = is_or_are(shape, &[one, other], "a category", "categories");
-            stacked(shape, Position::Label(at), vec![by], vec![first], because)
+            stacked(shape, Position::Label(at), vec![by], vec![first], &because)
         }
-        &[label] if shape.numbers.len() > 1 => {
+        [label] if shape.numbers.len() > 1 => {
+            let label = *label;
             let because = is_or_are(shape, &[label], "a category", "categories");
-            stacked(shape, Position::Label(label), vec![], shape.numbers.clone(), because)
+            stacked(shape, Position::Label(label), vec![], shape.numbers.clone(), &because)
         }
         _ => Err("stacked bars need two columns of labels, or one and several columns of numbers".to_owned()),
     }
 }
 
-fn stacked(shape: &Shape, at: Position, by: Vec<usize>, values: Vec<usize>, because: String) -> Fitting {
+fn stacked(shape: &Shape, at: Position, by: Vec<usize>, values: Vec<usize>, because: &str) -> Fitting {
     if !same_unit(shape, &values) {
         return Err(format!("stacked bars need numbers of one unit: {} have several", shape.names(&values)));
     }
     check_stacks(shape, at, &by)?;
     let because = format!("{because}, and the parts make a whole");
-    fit_of(Roles::Stacks { at, by, values }, because)
+    Ok(Fit { roles: Roles::Stacks { at, by, values }, because })
 }
 
 fn scatter(shape: &Shape) -> Fitting {
@@ -228,9 +226,11 @@ fn scatter(shape: &Shape) -> Fitting {
     match (shape.times.first(), shape.numbers.as_slice()) {
         (Some(&x), &[y, ..]) => {
             let repeats = if shape.repeats_times(x, &[]) { " and has several values at once" } else { "" };
-            fit_of(Roles::Scatter { x, y, by }, format!("{} is time{repeats}", shape.name(x)))
+            Ok(Fit { roles: Roles::Scatter { x, y, by }, because: format!("{} is time{repeats}", shape.name(x)) })
         }
-        (None, &[x, y, ..]) => fit_of(Roles::Scatter { x, y, by }, is_or_are(shape, &[x, y], "a number", "numbers")),
+        (None, &[x, y, ..]) => {
+            Ok(Fit { roles: Roles::Scatter { x, y, by }, because: is_or_are(shape, &[x, y], "a number", "numbers") })
+        }
         _ => Err("points need two columns of numbers, or one of time and one of numbers".to_owned()),
     }
 }
@@ -241,7 +241,7 @@ fn heat_map(shape: &Shape) -> Fitting {
     };
     if let (Some(weekday), Some(hour)) = (shape.named(&WEEKDAYS), shape.named(&HOURS)) {
         let because = format!("{} is a weekday and {} an hour", shape.name(weekday), shape.name(hour));
-        return fit_of(Roles::HeatMap { source: HeatSource::Columns { weekday, hour }, value }, because);
+        return Ok(Fit { roles: Roles::HeatMap { source: HeatSource::Columns { weekday, hour }, value }, because });
     }
     let with_clock = |column: &&usize| {
         matches!(shape.data.columns()[**column].column_type, ColumnType::Instant | ColumnType::Timestamp)
@@ -249,7 +249,7 @@ fn heat_map(shape: &Shape) -> Fitting {
     match shape.times.iter().find(with_clock) {
         Some(&time) => {
             let because = format!("{} has hours of days", shape.name(time));
-            fit_of(Roles::HeatMap { source: HeatSource::Time(time), value }, because)
+            Ok(Fit { roles: Roles::HeatMap { source: HeatSource::Time(time), value }, because })
         }
         None => Err("a heat map needs a timestamp, or columns named `weekday` and `hour`".to_owned()),
     }

@@ -124,12 +124,12 @@ pub(crate) fn magnitude(largest: f64, locale: Locale) -> (&'static str, i32) {
 }
 
 /// The lowest and highest value that an axis of lines has to show. Zero belongs to it if it is near: not farther from the
-/// values than half their range.
+/// values than their range, so that they fill half the height.
 pub(crate) fn with_near_zero(low: f64, high: f64) -> (f64, f64) {
     let range = high / 2.0 - low / 2.0;
-    if low > 0.0 && low / 2.0 <= range / 2.0 {
+    if low > 0.0 && low / 2.0 <= range {
         (0.0, high)
-    } else if high < 0.0 && -high / 2.0 <= range / 2.0 {
+    } else if high < 0.0 && -high / 2.0 <= range {
         (low, 0.0)
     } else {
         (low, high)
@@ -214,6 +214,7 @@ mod tests {
     #[test]
     fn zero_is_shown_if_it_is_near() {
         assert_eq!(with_near_zero(30.0, 100.0), (0.0, 100.0));
+        assert_eq!(with_near_zero(50.0, 100.0), (0.0, 100.0));
         assert_eq!(with_near_zero(80.0, 100.0), (80.0, 100.0));
         assert_eq!(with_near_zero(-100.0, -20.0), (-100.0, 0.0));
         assert_eq!(with_near_zero(-5.0, 9.0), (-5.0, 9.0));

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::data::Cell;
 use crate::locale::Locale;
+use crate::math::{between, clamped};
 use crate::number;
-use crate::shape::Shape;
+use crate::shape::{Rank, Shape};
 
 /// A value at a time; none for NULL and for numbers that are not finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,10 +62,10 @@ pub(crate) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 
 /// The series of some columns, in the order of their colours.
 pub(crate) fn over_time(shape: &Shape, time: usize, by: &[usize], values: &[usize]) -> (Vec<Series>, Skipped) {
-    let mut series: BTreeMap<(usize, Vec<(i64, String)>), Series> = BTreeMap::new();
+    let mut series: BTreeMap<(usize, Vec<Rank>), Series> = BTreeMap::new();
     let mut skipped = Skipped::default();
     for row in shape.data.rows() {
-        let Some(at) = shape.time(row, time) else {
+        let Some(at) = Shape::time(row, time) else {
             skipped.without_time += 1;
             continue;
         };
@@ -124,12 +125,40 @@ pub(crate) fn keep_largest(series: &mut Vec<Series>, most: usize) -> Vec<String>
     others
 }
 
+/// Adds up all but the largest series if there are more than so many, and returns the names of those.
+pub(crate) fn merge_smallest(series: &mut Vec<Series>, most: usize) -> Vec<String> {
+    if series.len() <= most {
+        return vec![];
+    }
+    let all = series.clone();
+    let others = keep_largest(series, most - 1);
+    let mut sums: BTreeMap<i64, Option<f64>> = BTreeMap::new();
+    for point in all.iter().filter(|one| others.contains(&one.name)).flat_map(|one| &one.points) {
+        let sum = sums.entry(point.time).or_default();
+        if let Some(value) = point.value {
+            *sum = Some((sum.unwrap_or(0.0) + value).clamp(f64::MIN, f64::MAX));
+        }
+    }
+    series.push(Series {
+        name: format!("{} others", others.len()),
+        column: all[0].column,
+        colour: crate::theme::SERIES,
+        points: sums.into_iter().map(|(time, value)| Point { time, value }).collect(),
+    });
+    others
+}
+
 /// The different times of all series, sorted.
 pub(crate) fn times(series: &[Series]) -> Vec<i64> {
     let mut times: Vec<_> = series.iter().flat_map(|one| one.points.iter().map(|point| point.time)).collect();
     times.sort_unstable();
     times.dedup();
     times
+}
+
+/// The shortest distance between sorted, different times.
+pub(crate) fn shortest(times: &[i64]) -> i64 {
+    times.windows(2).map(|pair| clamped(between(pair[0], pair[1]))).min().unwrap_or(0)
 }
 
 impl Skipped {
@@ -154,7 +183,7 @@ impl Skipped {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::choose::data;
+    use crate::choose::tests::data;
 
     #[test]
     fn rows_become_series_in_the_order_of_the_type() {
@@ -184,6 +213,9 @@ mod tests {
             points: vec![Point { time: 0, value: Some(value) }],
         };
         let mut series = vec![one("a", 1.0), one("b", -9.0), one("c", 5.0)];
+        let mut merged = series.clone();
+        assert_eq!(merge_smallest(&mut merged, 2), ["a", "c"]);
+        assert_eq!((merged[1].name.as_str(), merged[1].points[0].value), ("2 others", Some(6.0)));
         assert_eq!(keep_largest(&mut series, 2), ["a"]);
         assert_eq!(series.iter().map(|one| (one.name.as_str(), one.colour)).collect::<Vec<_>>(), [("b", 0), ("c", 1)]);
     }

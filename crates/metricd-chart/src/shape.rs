@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 
 use crate::calendar::Day;
 use crate::data::{Cell, ChartData, ColumnType, Number};
@@ -22,6 +23,14 @@ pub(crate) struct Shape<'d> {
     pub(crate) labels: Vec<usize>,
     /// All others.
     pub(crate) others: Vec<usize>,
+}
+
+/// A label that sorts by the order of its type, else as people sort names: `item 2` is before `item 10`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Rank {
+    number: i64,
+    natural: String,
+    pub(crate) label: String,
 }
 
 /// How the labels of a column are ordered.
@@ -68,7 +77,7 @@ impl<'d> Shape<'d> {
     }
 
     /// The time in a row.
-    pub(crate) fn time(&self, row: &[Cell], column: usize) -> Option<i64> {
+    pub(crate) fn time(row: &[Cell], column: usize) -> Option<i64> {
         match row.get(column)? {
             Cell::Time(time) => Some(*time),
             Cell::Number(number) => whole(number).map(|year| Day { year, month: 1, day: 1 }.midnight()),
@@ -100,8 +109,8 @@ impl<'d> Shape<'d> {
         }
     }
 
-    /// The position of a label in its own order, and itself.
-    pub(crate) fn rank(&self, cell: &Cell, column: usize) -> (i64, String) {
+    /// A label with its position in the order of its column.
+    pub(crate) fn rank(&self, cell: &Cell, column: usize) -> Rank {
         let label = label_of(cell).into_owned();
         let rank = match (self.data.columns().get(column).map(|column| &column.column_type), cell) {
             (Some(ColumnType::Enum(labels)), _) => {
@@ -110,7 +119,7 @@ impl<'d> Shape<'d> {
             (_, Cell::Number(number)) => whole(number),
             _ => Some(0),
         };
-        (rank.unwrap_or(i64::MAX), label)
+        Rank { number: rank.unwrap_or(i64::MAX), natural: natural(&label), label }
     }
 
     /// The labels of a row in some columns, as one.
@@ -126,7 +135,7 @@ impl<'d> Shape<'d> {
 
     /// How many different times a column has.
     pub(crate) fn distinct_times(&self, column: usize) -> usize {
-        self.data.rows().iter().map(|row| self.time(row, column)).collect::<HashSet<_>>().len()
+        self.data.rows().iter().map(|row| Self::time(row, column)).collect::<HashSet<_>>().len()
     }
 
     /// A label that comes more than once, and how often, if there is one.
@@ -142,7 +151,7 @@ impl<'d> Shape<'d> {
     /// Whether a time comes more than once with the same labels.
     pub(crate) fn repeats_times(&self, time: usize, by: &[usize]) -> bool {
         let mut seen = HashSet::new();
-        !self.data.rows().iter().all(|row| seen.insert((self.time(row, time), Self::label(row, by))))
+        !self.data.rows().iter().all(|row| seen.insert((Self::time(row, time), Self::label(row, by))))
     }
 
     pub(crate) fn has_negative(&self, columns: &[usize]) -> bool {
@@ -156,6 +165,21 @@ impl<'d> Shape<'d> {
             |index: &usize| names.iter().any(|name| self.data.columns()[*index].name.eq_ignore_ascii_case(name));
         self.labels.iter().copied().find(is_named)
     }
+}
+
+/// The label with each number as wide as others, so that texts sort like their numbers.
+fn natural(label: &str) -> String {
+    let mut natural = String::new();
+    let is_digit = |character: char| character.is_ascii_digit();
+    let mut rest = label;
+    while let Some(start) = rest.find(is_digit) {
+        let (before, from) = rest.split_at(start);
+        let end = from.find(|character| !is_digit(character)).unwrap_or(from.len());
+        natural.push_str(before);
+        let _ = write!(natural, "{:0>12}", &from[..end]);
+        rest = &from[end..];
+    }
+    natural + rest
 }
 
 /// `a`, `a and b` or `a, b and c`.
@@ -172,6 +196,7 @@ pub(crate) fn label_of(cell: &Cell) -> Cow<'_, str> {
     match cell {
         Cell::Null => Cow::Borrowed("null"),
         Cell::Number(number) => Cow::Borrowed(&number.text),
+        Cell::Text(text) if text.trim().is_empty() => Cow::Borrowed("(empty)"),
         Cell::Text(text) => Cow::Borrowed(text),
         Cell::Boolean(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
         Cell::Time(time) => Cow::Owned(time.to_string()),

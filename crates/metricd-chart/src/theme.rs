@@ -65,7 +65,8 @@ font-size:12px;font-variant-numeric:tabular-nums}
 .metricd-chart .l{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 .metricd-chart .thin{stroke-width:1.25}
 .metricd-chart .dash{stroke-dasharray:2 4}
-.metricd-chart .dots{fill:none;stroke-width:6;stroke-linecap:round;stroke-opacity:.7}
+.metricd-chart .dots{fill:none;stroke-width:6;stroke-linecap:round}
+.metricd-chart .many{stroke-opacity:.7}
 .metricd-chart .lead{fill:none;stroke-width:1}
 .metricd-chart .open{fill-opacity:.25;stroke-width:1;stroke-dasharray:2 2}
 .metricd-chart .under{fill-opacity:.16;stroke:none}

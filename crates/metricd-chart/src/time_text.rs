@@ -1,5 +1,7 @@
 //! Times as people read them.
 
+use std::fmt::Write as _;
+
 use crate::calendar::{DAY, Day, HOUR, MINUTE, SECOND, weekday};
 use crate::locale::Locale;
 
@@ -56,12 +58,47 @@ pub(crate) fn clock(time: i64) -> String {
     let (second, micros) = (rest % MINUTE / SECOND, rest % SECOND);
     let mut text = format!("{hour:02}:{minute:02}");
     if second != 0 || micros != 0 {
-        text.push_str(&format!(":{second:02}"));
+        let _ = write!(text, ":{second:02}");
     }
     if micros != 0 {
         text.push_str(format!(".{micros:06}").trim_end_matches('0'));
     }
     text
+}
+
+/// How precise times are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Precision {
+    Day,
+    Minute,
+    Second,
+    Micros,
+}
+
+impl Precision {
+    /// The least precision that shows a time.
+    pub(crate) fn of(time: i64) -> Self {
+        match time.rem_euclid(DAY) {
+            0 => Self::Day,
+            rest if rest % MINUTE == 0 => Self::Minute,
+            rest if rest % SECOND == 0 => Self::Second,
+            _ => Self::Micros,
+        }
+    }
+}
+
+/// A whole time with this precision, as others of its column have it.
+pub(crate) fn precise(time: i64, precision: Precision, locale: Locale) -> String {
+    let rest = time.rem_euclid(DAY);
+    let clock = format!("{:02}:{:02}", rest / HOUR, rest % HOUR / MINUTE);
+    let (second, micros) = (rest % MINUTE / SECOND, rest % SECOND);
+    let day = day(time, locale);
+    match precision {
+        Precision::Day => day,
+        Precision::Minute => format!("{day}, {clock}"),
+        Precision::Second => format!("{day}, {clock}:{second:02}"),
+        Precision::Micros => format!("{day}, {clock}:{second:02}.{micros:06}"),
+    }
 }
 
 /// A whole time for a sentence; only the day if the column has no time of day.

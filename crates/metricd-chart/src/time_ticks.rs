@@ -19,7 +19,7 @@ pub(crate) struct TimeTick {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Interval {
     Micros(i64),
-    Days(i64),
+    Days,
     Weeks,
     Months(i64),
     Years(i64),
@@ -33,6 +33,8 @@ pub(crate) struct TimeStyle<'z> {
     /// 0 is Monday.
     pub(crate) first_weekday: i64,
     pub(crate) is_day: bool,
+    /// The distance of the times that are shown. Ticks are not closer.
+    pub(crate) step: i64,
 }
 
 /// Every interval from short to long.
@@ -42,7 +44,7 @@ fn intervals(is_day: bool) -> impl Iterator<Item = Interval> {
     let minutes = [1, 2, 5, 10, 15, 30].map(|count| count * MINUTE);
     let hours = [1, 3, 6, 12].map(|count| count * HOUR);
     let of_day = micros.chain(seconds).chain(minutes).chain(hours).map(Interval::Micros);
-    let of_year = [Interval::Days(1), Interval::Weeks, Interval::Months(1), Interval::Months(3)];
+    let of_year = [Interval::Days, Interval::Weeks, Interval::Months(1), Interval::Months(3)];
     let years = (0..6).flat_map(|power| [1, 2, 5].map(|units| Interval::Years(units * 10_i64.pow(power))));
     of_day.filter(move |_| !is_day).chain(of_year).chain(years)
 }
@@ -55,6 +57,10 @@ pub(crate) fn time_ticks(scale: &TimeScale, style: &TimeStyle) -> Vec<TimeTick> 
     }
     let most = count_of(scale.pixels() / 24.0).max(2);
     for interval in intervals(style.is_day) {
+        // A month may be shorter than another.
+        if length_of(interval) < style.step - style.step / 8 {
+            continue;
+        }
         let Some(times) = times_of(interval, low, high, most, style.first_weekday) else { continue };
         let ticks = labelled(interval, &times, scale, style);
         if fit(&ticks) {
@@ -88,43 +94,41 @@ fn times_of(interval: Interval, low: i64, high: i64, most: usize, first_weekday:
     let of = |first: i64, last: i64, time: &dyn Fn(i64) -> i64| {
         (first..=last).map(time).filter(|time| (low..=high).contains(time)).collect()
     };
-    let (length, times): (i64, Box<dyn Fn() -> Vec<i64>>) = match interval {
-        Interval::Micros(step) => (
-            step,
-            Box::new(move || {
-                of(low.div_euclid(step), high.div_euclid(step), &|index| clamped(i128::from(index) * i128::from(step)))
-            }),
-        ),
-        Interval::Days(step) => (
-            step * DAY,
-            Box::new(move || {
-                of(low.div_euclid(DAY), high.div_euclid(DAY), &|day| clamped(i128::from(day) * i128::from(DAY)))
-            }),
-        ),
-        Interval::Weeks => (
-            7 * DAY,
-            Box::new(move || {
-                let first = low.div_euclid(DAY) - (weekday(low) - first_weekday).rem_euclid(7);
-                let weeks = (high.div_euclid(DAY) - first) / 7;
-                of(0, weeks, &|week| clamped(i128::from(first + week * 7) * i128::from(DAY)))
-            }),
-        ),
-        Interval::Months(step) => (
-            step * 28 * DAY,
-            Box::new(move || {
-                let month = |time| Day::of(time).months().div_euclid(step);
-                of(month(low), month(high), &|index| Day::of_month(index * step).midnight())
-            }),
-        ),
-        Interval::Years(step) => (
-            step.saturating_mul(365 * DAY),
-            Box::new(move || {
-                let year = |time| Day::of(time).year.div_euclid(step);
-                of(year(low), year(high), &|index| Day { year: index * step, month: 1, day: 1 }.midnight())
-            }),
-        ),
-    };
-    (steps(length) <= most).then(times)
+    if steps(length_of(interval)) > most {
+        return None;
+    }
+    Some(match interval {
+        Interval::Micros(step) => {
+            of(low.div_euclid(step), high.div_euclid(step), &|index| clamped(i128::from(index) * i128::from(step)))
+        }
+        Interval::Days => {
+            of(low.div_euclid(DAY), high.div_euclid(DAY), &|day| clamped(i128::from(day) * i128::from(DAY)))
+        }
+        Interval::Weeks => {
+            let first = low.div_euclid(DAY) - (weekday(low) - first_weekday).rem_euclid(7);
+            let weeks = (high.div_euclid(DAY) - first) / 7;
+            of(0, weeks, &|week| clamped(i128::from(first + week * 7) * i128::from(DAY)))
+        }
+        Interval::Months(step) => {
+            let month = |time| Day::of(time).months().div_euclid(step);
+            of(month(low), month(high), &|index| Day::of_month(index * step).midnight())
+        }
+        Interval::Years(step) => {
+            let year = |time| Day::of(time).year.div_euclid(step);
+            of(year(low), year(high), &|index| Day { year: index * step, month: 1, day: 1 }.midnight())
+        }
+    })
+}
+
+/// The least length.
+fn length_of(interval: Interval) -> i64 {
+    match interval {
+        Interval::Micros(step) => step,
+        Interval::Days => DAY,
+        Interval::Weeks => 7 * DAY,
+        Interval::Months(step) => step * 28 * DAY,
+        Interval::Years(step) => step.saturating_mul(365 * DAY),
+    }
 }
 
 fn real_length(length: i64) -> f64 {
@@ -164,7 +168,7 @@ fn label(interval: Interval, wall: i64, previous: Option<i64>, locale: Locale) -
             };
             (time_text::clock(wall), is_new_day.then(day))
         }
-        Interval::Days(_) | Interval::Weeks => {
+        Interval::Days | Interval::Weeks => {
             let month = || {
                 if is_new_year {
                     time_text::month_of_year(wall, locale)

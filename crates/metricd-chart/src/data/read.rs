@@ -87,10 +87,8 @@ mod tests {
             time("0044-03-15T12:00:00Z BC"),
             Some((Day { year: -43, month: 3, day: 15 }).midnight() + 12 * HOUR)
         );
-        assert_eq!(
-            time("294276-12-31T23:59:59Z"),
-            Some((Day { year: 294_276, month: 12, day: 31 }).midnight() + DAY - SECOND)
-        );
+        assert_eq!(time("294247-01-10T04:00:54.775807Z"), Some(i64::MAX));
+        assert_eq!(time("294276-12-31T23:59:59Z"), None, "microseconds since 1970 end before");
     }
 
     #[test]
@@ -104,7 +102,7 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_digits() {
-        assert_eq!(number("1e308").unwrap().value, 1e308);
+        assert!(number("1e308").unwrap().value.total_cmp(&1e308).is_eq());
         assert_eq!(number("12.50").unwrap().text, "12.50");
         assert!(number("NaN").unwrap().value.is_nan());
         for text in ["", "inf", "twelve", "0x1F", "1,000"] {

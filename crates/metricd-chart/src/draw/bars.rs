@@ -15,7 +15,7 @@ use crate::svg::Anchor;
 use crate::text::{self, SMALL, width};
 
 /// The most bars.
-pub(crate) const MAX_BARS: usize = 50;
+pub(crate) const MAX_BARS: usize = 30;
 
 /// From so many labels on, bars are horizontal.
 pub(crate) const HORIZONTAL_FROM: usize = 8;
@@ -66,7 +66,7 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape, label: usize, values: &[usi
     }
     sheet.note_others(&others, if shape.order(label) == LabelOrder::ByValue { ", all smaller" } else { "" });
     if let Some(time) = shape.times.first()
-        && let Some(at) = shape.data.rows().first().and_then(|row| shape.time(row, *time))
+        && let Some(at) = shape.data.rows().first().and_then(|row| Shape::time(row, *time))
     {
         let clock = super::clock::Clock::of(shape, *time, sheet.options);
         sheet.note(format!("{}: {}.", describe::name(shape.data.columns()[*time].label()), clock.full(at)));
@@ -198,7 +198,13 @@ fn upright(sheet: &mut Sheet, bars: &[Bar], column: &Column) {
             let y = scale.at(*previous);
             sheet.svg.line("previous", [middle - thickness / 2.0 - 3.0, y], [middle + thickness / 2.0 + 3.0, y]);
         }
-        let y = if value < 0.0 { end + 13.0 } else { end - 5.0 };
+        // A mark of the comparison must not strike through the value.
+        let previous = bar.previous.first().copied().flatten().map(|previous| scale.at(previous));
+        let y = if value < 0.0 {
+            previous.filter(|y| (0.0..20.0).contains(&(*y - end))).unwrap_or(end) + 13.0
+        } else {
+            previous.filter(|y| (0.0..20.0).contains(&(end - *y))).unwrap_or(end) - 5.0
+        };
         let fits = width(&label, SMALL) <= slot + 8.0;
         let label = if fits { label } else { number::scientific(value, sheet.options.locale) };
         sheet.svg.text("ink", Anchor::Middle, [middle, y], &text::cut(&label, slot, SMALL));
@@ -263,11 +269,13 @@ fn bar_column(sheet: &mut Sheet, bars: &[Bar], (index, column): (usize, &Column)
             sheet.svg.line("previous", [x, y - 2.0], [x, y + THICKNESS + 2.0]);
         }
         if has_space {
-            let (anchor, x) = if value.is_some_and(|value| value < 0.0) {
-                (Anchor::End, end - 5.0)
-            } else {
-                (Anchor::Start, end + 5.0)
-            };
+            let is_negative = value.is_some_and(|value| value < 0.0);
+            // A mark of the comparison must not strike through the value.
+            let space = width(&label, SMALL) + 10.0;
+            let struck = bar.previous.get(index).copied().flatten().map(|previous| scale.at(previous));
+            let struck = struck.filter(|x| (0.0..space).contains(&if is_negative { end - *x } else { *x - end }));
+            let beyond = struck.unwrap_or(end);
+            let (anchor, x) = if is_negative { (Anchor::End, beyond - 5.0) } else { (Anchor::Start, beyond + 5.0) };
             sheet.svg.text(if value.is_some() { "ink" } else { "dim" }, anchor, [x, y + 11.0], &label);
         }
     }

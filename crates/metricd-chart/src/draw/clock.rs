@@ -38,12 +38,13 @@ impl<'o> Clock<'o> {
         }
     }
 
-    fn style(&self) -> TimeStyle<'_> {
+    fn style(&self, step: i64) -> TimeStyle<'_> {
         TimeStyle {
             zone: &self.zone,
             locale: self.options.locale,
             first_weekday: self.options.first_weekday(),
             is_day: self.is_day,
+            step,
         }
     }
 
@@ -77,9 +78,14 @@ impl<'o> Clock<'o> {
         self.zone.instant(moved)
     }
 
-    /// Draws ticks below the plots, and returns the y coordinate below the labels.
-    pub(crate) fn axis(&self, svg: &mut Svg, scale: &TimeScale, y: f64, bounds: [f64; 2]) -> f64 {
-        let ticks = time_ticks(scale, &self.style());
+    /// Draws ticks below the plots, no closer than a step, and returns the y coordinate below the labels.
+    pub(crate) fn axis(&self, svg: &mut Svg, (scale, step): (&TimeScale, i64), y: f64, bounds: [f64; 2]) -> f64 {
+        let mut style = self.style(step);
+        if step == 7 * crate::calendar::DAY {
+            // Weeks are marked where they are.
+            style.first_weekday = crate::calendar::weekday(self.zone.wall(scale.low));
+        }
+        let ticks = time_ticks(scale, &style);
         for tick in &ticks {
             svg.line("axis", [tick.x, y], [tick.x, y + 4.0]);
         }

@@ -1,5 +1,7 @@
 //! Sentences about the data, for readers who do not see the marks.
 
+use std::fmt::Write as _;
+
 use super::plot::Lines;
 use crate::data::Cell;
 use crate::frame::Sheet;
@@ -102,7 +104,9 @@ fn of_series(series: &Series, unit: Option<&str>, lines: &Lines, decimals: usize
     match lines.gaps(&series.points) {
         0 => {}
         1 => fact.push_str(" There is 1 gap."),
-        gaps => fact.push_str(&format!(" There are {} gaps.", number::count(gaps, sheet.options.locale))),
+        gaps => {
+            let _ = write!(fact, " There are {} gaps.", number::count(gaps, sheet.options.locale));
+        }
     }
     fact
 }

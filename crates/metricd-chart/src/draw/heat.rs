@@ -22,7 +22,7 @@ const ROW: f64 = 22.0;
 struct Means {
     cells: [[Option<f64>; 24]; 7],
     /// Whether some are means of several values.
-    are_means: bool,
+    has_several: bool,
     not_drawn: usize,
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape, source: HeatSource, value: 
     };
     let decimals = describe::decimals(values().map(|value| rounded(value, low, high)));
     facts(sheet, shape, value, &means, decimals);
-    let mean = if means.are_means { "mean " } else { "" };
+    let mean = if means.has_several { "mean " } else { "" };
     let caption = text::cut(&format!("{mean}{}", describe::label_with_unit(shape, value)), sheet.width(), SMALL);
     sheet.svg.text("dim", Anchor::Start, [sheet.left, sheet.y + 11.0], &caption);
     sheet.y += 20.0;
@@ -73,7 +73,7 @@ fn means(shape: &Shape, source: HeatSource, value: usize, clock: Option<&Clock>)
     let counts_from_monday = matches!(source, HeatSource::Columns { weekday, .. } if is_iso(shape, weekday));
     for row in shape.data.rows() {
         let place = match source {
-            HeatSource::Time(time) => shape.time(row, time).zip(clock).map(|(time, clock)| {
+            HeatSource::Time(time) => Shape::time(row, time).zip(clock).map(|(time, clock)| {
                 let wall = clock.zone.wall(time);
                 (weekday(wall), wall.rem_euclid(DAY) / HOUR)
             }),
@@ -95,7 +95,7 @@ fn means(shape: &Shape, source: HeatSource, value: usize, clock: Option<&Clock>)
     }
     Means {
         cells: sums.map(|day| day.map(|(mean, count)| (count > 0 && mean.is_finite()).then_some(mean))),
-        are_means: sums.iter().flatten().any(|(_, count)| *count > 1),
+        has_several: sums.iter().flatten().any(|(_, count)| *count > 1),
         not_drawn,
     }
 }
@@ -142,7 +142,7 @@ impl Classes {
     /// The colour of an interval: few intervals still use the whole range of colours.
     fn colour(&self, interval: usize) -> usize {
         let last = self.intervals() - 1;
-        if last == 0 { CLASSES - 2 } else { (interval.min(last) * (CLASSES - 1) / last).min(CLASSES - 1) }
+        (interval.min(last) * (CLASSES - 1)).checked_div(last).unwrap_or(CLASSES - 2)
     }
 
     fn colour_of(&self, value: f64) -> usize {
@@ -153,8 +153,9 @@ impl Classes {
     fn legend(&self, sheet: &mut Sheet, has_missing: bool) {
         let widest = self.scale.ticks.iter().map(|tick| width(&tick.label, SMALL)).fold(0.0, f64::max);
         let swatch =
-            (widest + 8.0).clamp(28.0, 80.0).min((sheet.width() - 80.0).max(60.0) / real(self.intervals() + 1));
-        let start = sheet.left + widest / 2.0;
+            (widest + 14.0).clamp(32.0, 80.0).min((sheet.width() - 80.0).max(60.0) / real(self.intervals() + 1));
+        let first = self.scale.ticks.first().map_or(0.0, |tick| width(&tick.label, SMALL));
+        let start = sheet.left + first / 2.0;
         for interval in 0..self.intervals() {
             let x = start + real(interval) * swatch;
             sheet.svg.rect(&format!("h{}", self.colour(interval)), [x, sheet.y, swatch - 1.0, 8.0], None);
@@ -218,7 +219,7 @@ fn cells(sheet: &mut Sheet, means: &Means, classes: &Classes, decimals: usize) {
 
 fn facts(sheet: &mut Sheet, shape: &Shape, value: usize, means: &Means, decimals: usize) {
     let locale = sheet.options.locale;
-    let mean = if means.are_means { "Mean " } else { "" };
+    let mean = if means.has_several { "Mean " } else { "" };
     sheet.fact(format!(
         "{mean}{} by weekday and hour, {}.",
         describe::name(shape.data.columns()[value].label()),

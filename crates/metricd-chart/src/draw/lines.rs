@@ -4,26 +4,23 @@ use super::clock::Clock;
 use super::describe;
 use super::legend::{EndLabel, Entry, end_labels, legend, space_for};
 use super::marks::{CutAt, Marks};
+use super::multiples::multiples;
 use super::plot::{Lines, Plot, axis_width, grid};
 use super::stacked_area::{stacked, totals};
 use crate::choose::MAX_PANELS;
 use crate::frame::Sheet;
 use crate::gaps::Step;
-use crate::math::real;
 use crate::scale::{NumberScale, TimeScale, with_near_zero};
-use crate::series::{Series, extent, keep_largest, over_time, times};
-use crate::shape::Shape;
+use crate::series::{Series, extent, keep_largest, merge_smallest, over_time, shortest, times};
+use crate::shape::{LabelOrder, Shape};
 use crate::svg::Anchor;
-use crate::text::{self, SMALL, SMALL_BOLD};
+use crate::text::{self, SMALL};
 use crate::theme::SERIES;
 
 /// The height of a plot that is alone.
 pub(crate) const HEIGHT: f64 = 240.0;
 /// The height of each of several plots below each other.
 const PANEL_HEIGHT: f64 = 140.0;
-/// The height and least width of a small multiple, and the space between them.
-const MULTIPLE: [f64; 2] = [72.0, 170.0];
-const GUTTER: f64 = 20.0;
 
 /// How many times larger the values of one column may be than those of another on the same axis.
 const SAME_AXIS: f64 = 20.0;
@@ -45,12 +42,13 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape, roles: (usize, &[usize], &[
         sheet.message("No values: all are NULL, or no finite numbers.");
         return;
     }
+    let merged = if is_area { merge_smallest(&mut series, SERIES) } else { vec![] };
     let others = if by.is_empty() { vec![] } else { keep_largest(&mut series, MAX_PANELS) };
     let all = times(&series);
     let (Some(&low), Some(&high)) = (all.first(), all.last()) else { return };
     let step = Step::of(&all, &clock.zone);
     let incomplete = sheet.options.until.filter(|until| *until >= high).map(|_| high);
-    let lines = Lines { clock: &clock, step, count: series.len(), incomplete };
+    let lines = Lines { clock: &clock, step, shortest: shortest(&all), count: series.len(), incomplete };
     describe::over_time(sheet, shape, (time, values), &series, &lines, skipped);
     let previous = previous_series(sheet, shape, roles, &clock, series.len(), (low, high));
     let cut = sheet.options.is_truncated.then(|| (cut_at(shape, time), shape.rows()));
@@ -58,10 +56,11 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape, roles: (usize, &[usize], &[
     if is_grid {
         multiples(sheet, &lines, series, (low, high), (shape, values[0]), cut);
     } else {
-        let panels = panels(shape, by, values, series, previous, sheet, is_area);
+        let panels = panels(shape, by, values, series, &previous, sheet, is_area);
         stack(sheet, &lines, &panels, (low, high), cut, is_area);
     }
     sheet.note_others(&others, "");
+    sheet.note_named(&merged, "drawn as their sum");
     for note in skipped.notes(sheet.options.locale).into_iter().chain(clock.note.clone()) {
         sheet.note(note);
     }
@@ -69,7 +68,7 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape, roles: (usize, &[usize], &[
 
 /// Which end of time is cut if rows in their order were.
 pub(crate) fn cut_at(shape: &Shape, time: usize) -> CutAt {
-    let mut times = shape.data.rows().iter().filter_map(|row| shape.time(row, time));
+    let mut times = shape.data.rows().iter().filter_map(|row| Shape::time(row, time));
     let first = times.next();
     if first > times.next_back() { CutAt::Start } else { CutAt::End }
 }
@@ -110,13 +109,27 @@ fn panels(
     by: &[usize],
     values: &[usize],
     series: Vec<Series>,
-    previous: Vec<Series>,
+    previous: &[Series],
     sheet: &mut Sheet,
     is_area: bool,
 ) -> Vec<Panel> {
     let caption = |column: usize| describe::label_with_unit(shape, column);
     if !by.is_empty() || is_area {
-        return vec![Panel { caption: caption(values[0]), series, previous: vec![] }];
+        let mut series = series;
+        if is_area && by.iter().all(|label| shape.order(*label) == LabelOrder::ByValue) {
+            // The largest at the bottom.
+            let total = |one: &Series| one.values().fold(0.0_f64, |sum, value| (sum + value).min(f64::MAX));
+            series.sort_by(|left, right| total(right).total_cmp(&total(left)));
+        }
+        let previous = if series.len() == 1 {
+            previous.to_vec()
+        } else {
+            if !previous.is_empty() {
+                sheet.note("The comparison is not drawn for several areas.");
+            }
+            vec![]
+        };
+        return vec![Panel { caption: caption(values[0]), series, previous }];
     }
     let mut panels: Vec<(Option<&str>, f64, Panel)> = Vec::new();
     for one in series {
@@ -127,15 +140,13 @@ fn panels(
             let ratio = largest.max(*size) / largest.min(*size);
             *other == unit && (ratio.is_nan() || ratio <= SAME_AXIS) && previous.is_empty()
         });
-        match same {
-            Some((unit, size, panel)) => {
-                *size = size.max(largest);
-                panel.caption = unit.map_or(String::new(), str::to_owned);
-                panel.series.push(one);
-            }
-            None => {
-                panels.push((unit, largest, Panel { caption: caption(one.column), series: vec![one], previous: mine }))
-            }
+        if let Some((unit, size, panel)) = same {
+            *size = size.max(largest);
+            panel.caption = unit.map_or(String::new(), str::to_owned);
+            panel.series.push(one);
+        } else {
+            let panel = Panel { caption: caption(one.column), series: vec![one], previous: mine };
+            panels.push((unit, largest, panel));
         }
     }
     for (_, _, panel) in &mut panels {
@@ -151,7 +162,7 @@ fn panels(
 }
 
 /// The axis of numbers for lines. That of areas begins at zero.
-fn number_scale(series: &[&Series], is_area: bool, most: usize, sheet: &Sheet) -> NumberScale {
+pub(super) fn number_scale(series: &[&Series], is_area: bool, most: usize, sheet: &Sheet) -> NumberScale {
     let values = series.iter().flat_map(|one| one.values());
     let (low, high) = extent(values).unwrap_or((0.0, 1.0));
     let (low, high) = if is_area { (low.min(0.0), high.max(0.0)) } else { with_near_zero(low, high) };
@@ -178,7 +189,7 @@ fn stack(
             number_scale(&shown, is_area, if panels.len() == 1 { 5 } else { 3 }, sheet)
         })
         .collect();
-    let left = sheet.left + scales.iter().map(axis_width).fold(0.0, f64::max);
+    let left = sheet.left + scales.iter().map(|scale| axis_width(scale, sheet.width())).fold(0.0, f64::max);
     let names =
         |panel: &Panel| panel.series.iter().chain(&panel.previous).map(|one| one.name.clone()).collect::<Vec<_>>();
     let spaces: Vec<_> = panels.iter().map(|panel| label_space(&names(panel), sheet, height)).collect();
@@ -195,10 +206,11 @@ fn stack(
         sheet.y += if is_first { marks.height() } else { 0.0 };
         let plot = Plot { left, right, top: sheet.y + 6.0, bottom: sheet.y + 6.0 + height };
         let numbers = numbers.on(plot.bottom, plot.top);
-        grid(&mut sheet.svg, &numbers, plot, Some(left - 8.0));
+        grid(&mut sheet.svg, &numbers, plot, Some(sheet.left));
         marks.draw(&mut sheet.svg, plot.top, plot.bottom, is_first);
+        let complete = Lines { incomplete: None, ..*lines };
         for one in &panel.previous {
-            lines.line(&mut sheet.svg, one, &time, &numbers, Some("lm thin"));
+            complete.line(&mut sheet.svg, one, &time, &numbers, Some("lm thin"));
         }
         match stack {
             Some(totals) => stacked(&mut sheet.svg, lines, &panel.series, totals, (&time, &numbers)),
@@ -207,9 +219,9 @@ fn stack(
         if fit {
             direct_labels(sheet, panel, stack.as_deref(), (&time, &numbers), plot);
         }
-        sheet.y = plot.bottom + if index + 1 == panels.len() { 0.0 } else { 14.0 };
+        sheet.y = plot.bottom + if index + 1 == panels.len() { 0.0 } else { 20.0 };
     }
-    sheet.y = lines.clock.axis(&mut sheet.svg, &time, sheet.y, [sheet.left, sheet.right]);
+    sheet.y = lines.clock.axis(&mut sheet.svg, (&time, lines.shortest), sheet.y, [sheet.left, sheet.right]);
     marks.note(sheet);
 }
 
@@ -240,9 +252,7 @@ fn label_space(names: &[String], sheet: &Sheet, height: f64) -> Option<f64> {
 fn entries(panel: &Panel, is_area: bool) -> Vec<Entry> {
     let mut series: Vec<_> = panel.series.iter().chain(&panel.previous).collect();
     let last = |one: &Series| one.last().map_or(f64::NEG_INFINITY, |(_, value)| value);
-    if is_area {
-        series.reverse();
-    } else {
+    if !is_area {
         series.sort_by(|left, right| last(right).total_cmp(&last(left)));
     }
     let entry =
@@ -272,58 +282,10 @@ fn direct_labels(
 }
 
 /// What the numbers of a plot are.
-fn caption(sheet: &mut Sheet, caption: &str) {
+pub(super) fn caption(sheet: &mut Sheet, caption: &str) {
     let caption = text::cut(caption, sheet.width(), SMALL);
     if !caption.is_empty() {
         sheet.svg.text("dim", Anchor::Start, [sheet.left, sheet.y + 11.0], &caption);
         sheet.y += 18.0;
-    }
-}
-
-/// Draws a small plot for each series, all with the same axes.
-fn multiples(
-    sheet: &mut Sheet,
-    lines: &Lines,
-    mut series: Vec<Series>,
-    (low, high): (i64, i64),
-    (shape, value): (&Shape, usize),
-    cut: Option<(CutAt, usize)>,
-) {
-    let scale = number_scale(&series.iter().collect::<Vec<_>>(), false, 2, sheet);
-    caption(sheet, &describe::label_with_unit(shape, value));
-    let axis = axis_width(&scale);
-    let space = sheet.width() - axis;
-    let columns = crate::math::count_of((space + GUTTER) / (MULTIPLE[1] + GUTTER)).clamp(1, 6).min(series.len());
-    let width = (space - GUTTER * real(columns - 1)) / real(columns);
-    let count = series.len();
-    let mut below = sheet.y;
-    for (index, one) in series.iter_mut().enumerate() {
-        // One colour: the panels are told apart by their names.
-        one.colour = 0;
-        let (column, row) = (index % columns, index / columns);
-        let left = sheet.left + axis + real(column) * (width + GUTTER);
-        let top = sheet.y + 22.0 + real(row) * (MULTIPLE[0] + 34.0);
-        let plot = Plot { left, right: left + width, top, bottom: top + MULTIPLE[0] };
-        let numbers = scale.clone().on(plot.bottom, plot.top);
-        let time = TimeScale::new(low, high, left, left + width);
-        let name = text::cut(&one.name, width, SMALL_BOLD);
-        sheet.svg.text("ink strong", Anchor::Start, [left, top - 8.0], &name);
-        grid(&mut sheet.svg, &numbers, plot, (column == 0).then_some(left - 8.0));
-        lines.line(&mut sheet.svg, one, &time, &numbers, None);
-        below = below.max(plot.bottom);
-        if index + columns >= count {
-            let bounds = [left - GUTTER / 2.0, (left + width + GUTTER / 2.0).min(sheet.right)];
-            below = below.max(lines.clock.axis(&mut sheet.svg, &time, plot.bottom, bounds));
-        }
-    }
-    sheet.y = below;
-    if let Some((_, rows)) = cut {
-        let label = super::marks::cut_text(rows, sheet);
-        sheet.cut_edge(&label);
-    }
-    if !sheet.options.annotations.is_empty() {
-        let texts: Vec<_> =
-            sheet.options.annotations.iter().map(|one| text::isolated(&text::cut(&one.text, 200.0, SMALL))).collect();
-        sheet.note(format!("Annotations: {}.", texts.join("; ")));
     }
 }

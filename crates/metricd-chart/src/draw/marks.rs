@@ -72,7 +72,9 @@ impl Marks {
         if let Some(until) = sheet.options.until {
             wanted.push((scale.at(last), Shape::Text, format!("until {}", clock.short(until, last))));
         }
-        wanted.sort_by(|left, right| right.0.total_cmp(&left.0));
+        // Edges and ends come last, above the annotations, whose rules their texts would cross.
+        let is_end = |shape: Shape| matches!(shape, Shape::Edge | Shape::Text);
+        wanted.sort_by(|left, right| is_end(left.1).cmp(&is_end(right.1)).then(right.0.total_cmp(&left.0)));
         let mut marks = Self::default();
         for (x, shape, text) in wanted {
             if !marks.add(x, shape, &text, [sheet.left, sheet.right]) {
@@ -114,7 +116,7 @@ impl Marks {
             let head = if with_texts { baseline - 9.0 } else { top };
             match mark.shape {
                 Shape::Band(end) => {
-                    svg.rect("band", [mark.x, top, (end - mark.x).max(1.0), bottom - top], None);
+                    svg.rect("band", [mark.x, top, (end - mark.x).max(0.0), bottom - top], None);
                     svg.line("rule", [mark.x, head], [mark.x, bottom]);
                 }
                 Shape::Rule => svg.line("rule", [mark.x, head], [mark.x, bottom]),

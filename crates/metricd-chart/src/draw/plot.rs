@@ -6,8 +6,11 @@ use crate::reduce::{column_for, reduce};
 use crate::scale::{NumberScale, TimeScale};
 use crate::series::{Point, Series};
 use crate::svg::{Anchor, Path, Svg};
-use crate::text::{SMALL, width};
+use crate::text::{SMALL, cut, width};
 use crate::theme::{fill, stroke};
+
+/// The space between the labels of an axis and its plot.
+const AXIS_GAP: f64 = 8.0;
 
 /// The rectangle of a panel's marks.
 #[derive(Debug, Clone, Copy)]
@@ -19,29 +22,33 @@ pub(crate) struct Plot {
 }
 
 /// What the lines of all panels share.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Lines<'c> {
     pub(crate) clock: &'c Clock<'c>,
     pub(crate) step: Step,
+    /// The shortest distance between two times.
+    pub(crate) shortest: i64,
     /// How many lines the whole drawing has.
     pub(crate) count: usize,
     /// The last time, if its period is incomplete.
     pub(crate) incomplete: Option<i64>,
 }
 
-/// The space that the labels of an axis need.
-pub(crate) fn axis_width(scale: &NumberScale) -> f64 {
-    scale.ticks.iter().map(|tick| width(&tick.label, SMALL)).fold(0.0, f64::max) + 8.0
+/// The space that the labels of an axis need, at most half of all.
+pub(crate) fn axis_width(scale: &NumberScale, space: f64) -> f64 {
+    let widest = scale.ticks.iter().map(|tick| width(&tick.label, SMALL)).fold(0.0, f64::max);
+    (widest + AXIS_GAP).min(space / 2.0)
 }
 
-/// Draws the lines of the ticks, with labels that end at `labels_at`.
-pub(crate) fn grid(svg: &mut Svg, scale: &NumberScale, plot: Plot, labels_at: Option<f64>) {
+/// Draws the lines of the ticks, with labels from `labels_from` on.
+pub(crate) fn grid(svg: &mut Svg, scale: &NumberScale, plot: Plot, labels_from: Option<f64>) {
     for tick in &scale.ticks {
         let y = scale.at(tick.value);
         let class = if tick.value == 0.0 { "axis" } else { "grid" };
         svg.line(class, [plot.left, y], [plot.right, y]);
-        if let Some(x) = labels_at {
-            svg.text("dim", Anchor::End, [x, y + 4.0], &tick.label);
+        if let Some(from) = labels_from {
+            let x = plot.left - AXIS_GAP;
+            svg.text("dim", Anchor::End, [x, y + 4.0], &cut(&tick.label, x - from + 0.1, SMALL));
         }
     }
 }

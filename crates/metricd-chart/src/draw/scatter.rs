@@ -13,7 +13,7 @@ use crate::number;
 use crate::reduce::MAX_POINTS;
 use crate::scale::{NumberScale, TimeScale, with_near_zero};
 use crate::series::extent;
-use crate::shape::{Shape, finite};
+use crate::shape::{Rank, Shape, finite};
 use crate::svg::{Anchor, Path};
 use crate::text::{self, SMALL, width};
 use crate::theme::{SERIES, stroke};
@@ -26,6 +26,9 @@ struct Dot {
     series: usize,
 }
 
+/// Where a point is drawn.
+type Placing = dyn Fn(&Dot) -> [f64; 2];
+
 pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape, x: usize, y: usize, by: Option<usize>) {
     let is_time = shape.times.contains(&x);
     let (names, others) = series_names(shape, by);
@@ -35,6 +38,9 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape, x: usize, y: usize, by: Opt
         return;
     }
     facts(sheet, shape, (x, y), is_time, dots.len());
+    let caption = text::cut(&describe::label_with_unit(shape, y), sheet.width(), SMALL);
+    sheet.svg.text("dim", Anchor::Start, [sheet.left, sheet.y + 11.0], &caption);
+    sheet.y += 18.0;
     if by.is_some() {
         let mut entries: Vec<_> = names
             .iter()
@@ -47,27 +53,24 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape, x: usize, y: usize, by: Opt
         }
         legend(sheet, &entries);
     }
-    let caption = text::cut(&describe::label_with_unit(shape, y), sheet.width(), SMALL);
-    sheet.svg.text("dim", Anchor::Start, [sheet.left, sheet.y + 11.0], &caption);
-    sheet.y += 18.0;
     let scale = |values: &dyn Fn(&Dot) -> f64, most: usize| {
         let (low, high) = extent(dots.iter().map(values)).unwrap_or((0.0, 1.0));
         let (low, high) = with_near_zero(low, high);
         NumberScale::new(low, high, most, sheet.options.locale)
     };
     let numbers = scale(&|dot| dot.y, 5);
-    let left = sheet.left + axis_width(&numbers);
+    let left = sheet.left + axis_width(&numbers, sheet.width());
     let plot =
         Plot { left, right: (sheet.right - 6.0).max(left + 20.0), top: sheet.y + 6.0, bottom: sheet.y + 6.0 + HEIGHT };
     let numbers = numbers.on(plot.bottom, plot.top);
-    grid(&mut sheet.svg, &numbers, plot, Some(left - 8.0));
+    grid(&mut sheet.svg, &numbers, plot, Some(sheet.left));
     sheet.y = plot.bottom;
-    let place: Box<dyn Fn(&Dot) -> [f64; 2]> = if is_time {
+    let place: Box<Placing> = if is_time {
         let (low, high) =
             dots.iter().fold((i64::MAX, i64::MIN), |(low, high), dot| (low.min(dot.time), high.max(dot.time)));
         let time = TimeScale::new(low, high, plot.left + 4.0, plot.right - 4.0);
         let clock = Clock::of(shape, x, sheet.options);
-        sheet.y = clock.axis(&mut sheet.svg, &time, sheet.y, [sheet.left, sheet.right]);
+        sheet.y = clock.axis(&mut sheet.svg, (&time, 0), sheet.y, [sheet.left, sheet.right]);
         if let Some(note) = clock.note {
             sheet.note(note);
         }
@@ -94,7 +97,7 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape, x: usize, y: usize, by: Opt
 /// The most frequent labels in their order, and the others.
 fn series_names(shape: &Shape, by: Option<usize>) -> (Vec<String>, Vec<String>) {
     let Some(by) = by else { return (vec![], vec![]) };
-    let mut counts: BTreeMap<(i64, String), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<Rank, usize> = BTreeMap::new();
     for cell in shape.data.cells(by) {
         *counts.entry(shape.rank(cell, by)).or_default() += 1;
     }
@@ -102,13 +105,13 @@ fn series_names(shape: &Shape, by: Option<usize>) -> (Vec<String>, Vec<String>) 
     order.sort_by(|left, right| right.1.cmp(left.1).then(left.0.cmp(right.0)));
     let mut kept: Vec<_> = order.iter().take(SERIES).map(|(rank, _)| (*rank).clone()).collect();
     kept.sort();
-    let others = order.iter().skip(SERIES).map(|(rank, _)| rank.1.clone()).collect();
-    (kept.into_iter().map(|rank| rank.1).collect(), others)
+    let others = order.iter().skip(SERIES).map(|(rank, _)| rank.label.clone()).collect();
+    (kept.into_iter().map(|rank| rank.label).collect(), others)
 }
 
 fn dots(shape: &Shape, (x, y, by): (usize, usize, Option<usize>), names: &[String], is_time: bool) -> Vec<Dot> {
     let dot = |row: &Vec<crate::data::Cell>| {
-        let (time, across) = if is_time { (shape.time(row, x)?, 0.0) } else { (0, finite(row.get(x)?)?.value) };
+        let (time, across) = if is_time { (Shape::time(row, x)?, 0.0) } else { (0, finite(row.get(x)?)?.value) };
         let series = by.map_or(0, |by| {
             let name = Shape::label(row, &[by]);
             names.iter().position(|known| *known == name).unwrap_or(SERIES)
@@ -119,7 +122,7 @@ fn dots(shape: &Shape, (x, y, by): (usize, usize, Option<usize>), names: &[Strin
 }
 
 /// Draws each pixel once, and returns how many points were on one that is drawn. Pixels become coarser if there are many.
-fn draw_dots(sheet: &mut Sheet, dots: &[Dot], series: usize, place: &dyn Fn(&Dot) -> [f64; 2]) -> usize {
+fn draw_dots(sheet: &mut Sheet, dots: &[Dot], series: usize, place: &Placing) -> usize {
     let mut pixel = 1.0;
     let drawn = loop {
         let mut seen = HashSet::new();
@@ -141,7 +144,7 @@ fn draw_dots(sheet: &mut Sheet, dots: &[Dot], series: usize, place: &dyn Fn(&Dot
         for dot in drawn.iter().filter(|dot| dot.series == colour) {
             path.dot(place(dot));
         }
-        sheet.svg.path(&format!("dots {}", stroke(colour)), &path);
+        sheet.svg.path(&format!("dots many {}", stroke(colour)), &path);
     }
     dots.len() - drawn.len()
 }
@@ -152,13 +155,16 @@ fn number_axis(sheet: &mut Sheet, scale: &NumberScale, plot: Plot, caption: &str
         let x = scale.at(tick.value);
         sheet.svg.line("grid", [x, plot.top], [x, plot.bottom]);
         let half = width(&tick.label, SMALL) / 2.0;
-        let middle = x.clamp((sheet.left + half).min(sheet.right), (sheet.right - half).max(sheet.left));
+        if half * 2.0 > sheet.width() {
+            continue;
+        }
+        let middle = x.clamp(sheet.left + half, sheet.right - half);
         if middle - half > free {
             sheet.svg.text("dim", Anchor::Middle, [middle, plot.bottom + 17.0], &tick.label);
             free = middle + half + 6.0;
         }
     }
-    let caption = text::cut(caption, sheet.width(), SMALL);
+    let caption = text::cut(caption, plot.right - sheet.left, SMALL);
     sheet.svg.text("dim", Anchor::End, [plot.right, plot.bottom + 33.0], &caption);
     sheet.y = plot.bottom + 38.0;
 }

@@ -13,7 +13,7 @@ use crate::number;
 use crate::roles::Position;
 use crate::scale::NumberScale;
 use crate::series::extent;
-use crate::shape::{LabelOrder, Shape, finite};
+use crate::shape::{LabelOrder, Rank, Shape, finite};
 use crate::svg::Anchor;
 use crate::text::{self, SMALL, width};
 use crate::theme::SERIES;
@@ -22,7 +22,7 @@ use crate::theme::SERIES;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Place {
     Time(i64),
-    Label(i64, String),
+    Label(Rank),
 }
 
 /// A part of all bars.
@@ -61,11 +61,11 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape, at: Position, by: &[usize],
     facts(sheet, shape, at, values, (&parts, &places));
     let others = merge_others(&mut parts, &mut places);
     let order = matches!(by, [label] if shape.order(*label) == LabelOrder::Own);
-    let stacks = stack(parts, places, order || (by.is_empty() && values.len() > 1));
+    let stacks = stack(&parts, &places, order || (by.is_empty() && values.len() > 1));
     match at {
         Position::Time(time) => {
             let clock = Clock::of(shape, time, sheet.options);
-            legend(sheet, shape, &stacks, values, true);
+            legend(sheet, shape, &stacks, values);
             columns::over_time(
                 sheet,
                 &stacks,
@@ -90,16 +90,13 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape, at: Position, by: &[usize],
 
 /// The parts in the order of their names, the values of each place, and how many values have neither.
 fn read(shape: &Shape, at: Position, by: &[usize], values: &[usize]) -> (Vec<Part>, Values, usize) {
-    let mut keys: BTreeMap<(usize, Vec<(i64, String)>), usize> = BTreeMap::new();
+    let mut keys: BTreeMap<(usize, Vec<Rank>), usize> = BTreeMap::new();
     let mut cells = Vec::new();
     let mut skipped = 0;
     for row in shape.data.rows() {
         let place = match at {
-            Position::Time(time) => shape.time(row, time).map(Place::Time),
-            Position::Label(label) => row.get(label).map(|cell| {
-                let (rank, name) = shape.rank(cell, label);
-                Place::Label(rank, name)
-            }),
+            Position::Time(time) => Shape::time(row, time).map(Place::Time),
+            Position::Label(label) => row.get(label).map(|cell| Place::Label(shape.rank(cell, label))),
         };
         for value in values {
             let number = row.get(*value).and_then(finite).map(|number| number.value);
@@ -164,7 +161,7 @@ fn merge_others(parts: &mut Vec<Part>, places: &mut Values) -> Vec<String> {
 }
 
 /// Puts the parts of each bar on top of each other: positive ones upwards, negative ones downwards.
-fn stack(parts: Vec<Part>, places: Values, in_own_order: bool) -> Stacks {
+fn stack(parts: &[Part], places: &Values, in_own_order: bool) -> Stacks {
     let mut order: Vec<usize> = (0..parts.len()).collect();
     if !in_own_order {
         order.sort_by(|left, right| parts[*right].total.total_cmp(&parts[*left].total).then(left.cmp(right)));
@@ -217,7 +214,7 @@ fn facts(sheet: &mut Sheet, shape: &Shape, at: Position, values: &[usize], (part
     let clock = Clock::of(shape, column, sheet.options);
     let of_row = |row: usize| {
         let place = shape.data.rows().get(row).map(|row| match at {
-            Position::Time(time) => shape.time(row, time).map_or(String::new(), |time| clock.full(time)),
+            Position::Time(time) => Shape::time(row, time).map_or(String::new(), |time| clock.full(time)),
             Position::Label(label) => describe::name(&Shape::label(row, &[label])),
         });
         place.unwrap_or_default()
@@ -228,7 +225,7 @@ fn facts(sheet: &mut Sheet, shape: &Shape, at: Position, values: &[usize], (part
 }
 
 /// What the numbers are, and which colour is which part.
-fn legend(sheet: &mut Sheet, shape: &Shape, stacks: &Stacks, values: &[usize], is_upright: bool) {
+fn legend(sheet: &mut Sheet, shape: &Shape, stacks: &Stacks, values: &[usize]) {
     let caption = match values {
         [only] => describe::label_with_unit(shape, *only),
         _ => shape.unit(values[0]).map(text::clean).unwrap_or_default(),
@@ -239,10 +236,7 @@ fn legend(sheet: &mut Sheet, shape: &Shape, stacks: &Stacks, values: &[usize], i
         sheet.y += 18.0;
     }
     if stacks.parts.len() > 1 {
-        let mut entries: Vec<_> = stacks.parts.iter().map(|part| (part.name.clone(), part.colour)).collect();
-        if is_upright {
-            entries.reverse();
-        }
+        let entries: Vec<_> = stacks.parts.iter().map(|part| (part.name.clone(), part.colour)).collect();
         area_legend(sheet, &entries);
     }
 }
@@ -252,7 +246,7 @@ fn by_label(sheet: &mut Sheet, shape: &Shape, mut stacks: Stacks, label: usize, 
         stacks.bars.sort_by(|left, right| Stacks::total(&right.1).total_cmp(&Stacks::total(&left.1)));
     }
     let name = |place: &Place| match place {
-        Place::Label(_, name) => name.clone(),
+        Place::Label(rank) => rank.label.clone(),
         Place::Time(time) => time.to_string(),
     };
     let others: Vec<_> = stacks.bars.drain(MAX_BARS.min(stacks.bars.len())..).map(|(place, _)| name(&place)).collect();
@@ -260,7 +254,7 @@ fn by_label(sheet: &mut Sheet, shape: &Shape, mut stacks: Stacks, label: usize, 
     let slot = (sheet.width() - 48.0) / real(names.len());
     let is_upright =
         names.len() < HORIZONTAL_FROM && names.iter().all(|name| width(&text::clean(name), SMALL) <= slot - 8.0);
-    legend(sheet, shape, &stacks, values, is_upright);
+    legend(sheet, shape, &stacks, values);
     if is_upright {
         columns::by_label(sheet, &stacks, &names);
     } else {
@@ -293,7 +287,8 @@ fn horizontal(sheet: &mut Sheet, stacks: &Stacks, names: &[String]) {
                 Some(&hover),
             );
         }
-        sheet.svg.text("ink", Anchor::Start, [end + 5.0, y + 11.0], &total(segments));
+        let label = text::cut(&total(segments), sheet.right - end - 5.0, SMALL);
+        sheet.svg.text("ink", Anchor::Start, [end + 5.0, y + 11.0], &label);
     }
     sheet.y = top + real(stacks.bars.len()) * ROW;
     sheet.svg.line("axis", [scale.zero(), top], [scale.zero(), sheet.y]);

@@ -9,6 +9,7 @@ use crate::number;
 use crate::shape::{Shape, label_of};
 use crate::svg::Anchor;
 use crate::text::{self, SMALL, SMALL_BOLD, width};
+use crate::time_text::{self, Precision};
 
 /// The most rows.
 pub(crate) const MAX_ROWS: usize = 20;
@@ -38,6 +39,8 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape) {
     while count > 1 && total(&all[..count], limit) > sheet.width() {
         count -= 1;
     }
+    let cut = all[..count].iter().filter(|column| column.width > limit).count();
+    let per_cut = (sheet.width() - total(&all[..count], limit)).max(0.0) / real(cut.max(1));
     let head = sheet.y + 15.0;
     let rows = shape.rows().min(MAX_ROWS);
     let mut x = sheet.left;
@@ -47,7 +50,8 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape) {
         sheet.svg.line("grid", [sheet.left, y], [sheet.right, y]);
     }
     for column in &all[..count] {
-        let space = column.width.min(limit).min(sheet.right - x);
+        let wider = if column.width > limit { per_cut } else { 0.0 };
+        let space = column.width.min(limit + wider).min(sheet.right - x);
         let (anchor, at) = if column.is_number { (Anchor::End, x + space) } else { (Anchor::Start, x) };
         sheet.svg.text("dim strong", anchor, [at, head], &text::cut(&column.header, space, SMALL_BOLD));
         for (row, cell) in column.cells.iter().enumerate() {
@@ -59,6 +63,10 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape) {
     }
     sheet.y += 24.0 + real(rows) * ROW;
     facts(sheet, shape);
+    let zone = (0..columns.len()).find_map(|column| Clock::of(shape, column, sheet.options).note);
+    if let Some(zone) = zone {
+        sheet.note(zone);
+    }
     if shape.rows() > rows {
         let more = describe::counted(shape.rows() - rows, "more row", "more rows", sheet);
         sheet.note(format!("{more}."));
@@ -84,12 +92,17 @@ fn shown(sheet: &Sheet, shape: &Shape, column: usize) -> Shown {
         .unwrap_or(0)
         .min(MAX_DECIMALS);
     let clock = Clock::of(shape, column, sheet.options);
+    let precision = cells.iter().filter_map(|cell| match cell {
+        Cell::Time(time) => Some(Precision::of(clock.zone.wall(*time))),
+        _ => None,
+    });
+    let precision = precision.max().unwrap_or(Precision::Day);
     let cell = |cell: &&Cell| match cell {
         Cell::Null => "–".to_owned(),
         // A year or an id is not grouped.
         Cell::Number(number) if !shape.numbers.contains(&column) => text::clean(&number.text),
         Cell::Number(number) => number::exact(number, decimals, sheet.options.locale),
-        Cell::Time(time) => clock.full(*time),
+        Cell::Time(time) => time_text::precise(clock.zone.wall(*time), precision, sheet.options.locale),
         other => text::clean(&label_of(other)),
     };
     let cells: Vec<_> = cells.iter().map(cell).collect();

@@ -1,6 +1,6 @@
 //! The widths of texts, from a table instead of a font.
 //!
-//! A browser chooses the font. The table has the widths of DejaVu Sans, the widest of the common system fonts, so that a
+//! A browser chooses the font. The table has the widths of `DejaVu Sans`, the widest of the common system fonts, so that a
 //! text takes at most the space that is estimated.
 
 use unicode_segmentation::UnicodeSegmentation;

@@ -7,7 +7,7 @@ fn at(year: i64, month: i64, day: i64) -> i64 {
 }
 
 fn shown(low: i64, high: i64, pixels: f64, zone: &Zone, is_day: bool) -> Vec<String> {
-    let style = TimeStyle { zone, locale: Locale::default(), first_weekday: 0, is_day };
+    let style = TimeStyle { zone, locale: Locale::default(), first_weekday: 0, is_day, step: 0 };
     let scale = TimeScale::new(low, high, 0.0, pixels);
     let text = |tick: TimeTick| match tick.context {
         Some(context) => format!("{}/{context}", tick.label),

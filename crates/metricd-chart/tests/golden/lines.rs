@@ -23,7 +23,7 @@ fn by_country(months: i64, countries: &[&str]) -> metricd_chart::ChartData {
     let mut data = columns(&["month date", "country text", "orders bigint"]);
     for month in 0..months {
         for (index, country) in (0_i64..).zip(countries) {
-            let level = 4_200 - index * 460 + month * (60 - index * 14);
+            let level = 4_200 - index * 250 + month * (60 - index * 5);
             let (year, of_year) = (2025 + month / 12, month % 12 + 1);
             let day = format!("{year}-{of_year:02}-01");
             let value = (level + noise(month * 31 + index) / 3).to_string();

@@ -54,8 +54,8 @@ pub fn columns(texts: &[&str]) -> ChartData {
             "enum" => ("level", rest.map(|labels| labels.split('|').map(str::to_owned).collect::<Vec<_>>())),
             other => (other, None),
         };
-        let mut column =
-            ChartColumn::new(name.replace('_', " "), ColumnType::of_postgres(type_name, labels.as_deref()));
+        let mut column = ChartColumn::new(name, ColumnType::of_postgres(type_name, labels.as_deref()));
+        column.label = Some(name.replace('_', " "));
         column.unit = rest.filter(|_| kind != "enum").map(str::to_owned);
         column
     };

@@ -10,6 +10,7 @@ use crate::frame::Sheet;
 use crate::math::{between, real, real_of};
 use crate::number;
 use crate::scale::{NumberScale, TimeScale};
+use crate::series::shortest;
 use crate::svg::Anchor;
 use crate::text::{self, SMALL};
 use crate::theme::{fill, stroke};
@@ -23,17 +24,17 @@ pub(super) fn over_time(sheet: &mut Sheet, stacks: &Stacks, clock: &Clock, cut: 
         .collect();
     let (Some(&low), Some(&high)) = (times.first(), times.last()) else { return };
     let numbers = NumberScale::new(stacks.low, stacks.high, 5, sheet.options.locale);
-    let left = sheet.left + axis_width(&numbers);
+    let left = sheet.left + axis_width(&numbers, sheet.width());
     let right = sheet.right.max(left + 20.0);
-    let shortest = times.windows(2).map(|pair| between(pair[0], pair[1])).min().unwrap_or(1).max(1);
-    let slots = real_of(between(low, high)) / real_of(shortest) + 1.0;
+    let shortest = shortest(&times);
+    let slots = real_of(between(low, high)) / real_of(shortest.max(1).into()) + 1.0;
     let slot = ((right - left) / slots).min(64.0);
     let time = TimeScale::new(low, high, left + slot / 2.0, right - slot / 2.0);
     let marks = Marks::place(sheet, clock, &time, cut, high);
     sheet.y += marks.height();
     let plot = Plot { left, right, top: sheet.y + 6.0, bottom: sheet.y + 6.0 + HEIGHT };
     let numbers = numbers.on(plot.bottom, plot.top);
-    grid(&mut sheet.svg, &numbers, plot, Some(left - 8.0));
+    grid(&mut sheet.svg, &numbers, plot, Some(sheet.left));
     let is_open = sheet.options.until.is_some_and(|until| until >= high);
     // Some hundred bars need no texts under the pointer.
     let with_hover = stacks.bars.len() <= 100;
@@ -51,7 +52,7 @@ pub(super) fn over_time(sheet: &mut Sheet, stacks: &Stacks, clock: &Clock, cut: 
     }
     sheet.svg.line("axis", [left, numbers.zero()], [right, numbers.zero()]);
     marks.draw(&mut sheet.svg, plot.top, plot.bottom, true);
-    sheet.y = clock.axis(&mut sheet.svg, &time, plot.bottom, [sheet.left, sheet.right]);
+    sheet.y = clock.axis(&mut sheet.svg, (&time, shortest), plot.bottom, [sheet.left, sheet.right]);
     marks.note(sheet);
 }
 
@@ -78,11 +79,11 @@ fn bar(
 /// Draws few bars with their totals.
 pub(super) fn by_label(sheet: &mut Sheet, stacks: &Stacks, names: &[String]) {
     let numbers = NumberScale::new(stacks.low, stacks.high, 4, sheet.options.locale);
-    let left = sheet.left + axis_width(&numbers);
+    let left = sheet.left + axis_width(&numbers, sheet.width());
     let slot = ((sheet.right - left) / real(names.len())).min(96.0);
     let plot = Plot { left, right: left + slot * real(names.len()), top: sheet.y + 20.0, bottom: sheet.y + 200.0 };
     let numbers = numbers.on(plot.bottom, plot.top);
-    grid(&mut sheet.svg, &numbers, plot, Some(left - 8.0));
+    grid(&mut sheet.svg, &numbers, plot, Some(sheet.left));
     for (index, ((_, segments), name)) in stacks.bars.iter().zip(names).enumerate() {
         let middle = left + (real(index) + 0.5) * slot;
         let place = describe::name(name);

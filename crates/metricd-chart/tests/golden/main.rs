@@ -2,23 +2,23 @@
 //!
 //! `METRICD_UPDATE_GOLDEN=1 cargo test -p metricd-chart --test golden` rewrites the files. Look at them before you commit.
 
-mod golden {
-    pub mod bars;
-    pub mod edges;
-    pub mod lines;
-    pub mod support;
-}
+#![allow(clippy::unwrap_used, clippy::assigning_clones, unreachable_pub, reason = "helpers of one test")]
+
+mod bars;
+mod edges;
+mod lines;
+mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use golden::support::Case;
+use support::Case;
 
 #[test]
 fn drawings_are_the_golden_ones() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let cases: Vec<Case> = [golden::lines::cases(), golden::bars::cases(), golden::edges::cases()].concat();
+    let cases: Vec<Case> = [lines::cases(), bars::cases(), edges::cases()].concat();
     let updates = std::env::var_os("METRICD_UPDATE_GOLDEN").is_some();
     let mut names = BTreeSet::new();
     let mut differing = Vec::new();
