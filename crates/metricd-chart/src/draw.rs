@@ -139,3 +139,6 @@ fn title(kind: ChartKind, shape: &Shape, roles: &Roles) -> String {
         Roles::Table => kind.phrase().trim_start_matches("a ").to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
