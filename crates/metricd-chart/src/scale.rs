@@ -127,7 +127,10 @@ pub(crate) fn magnitude(largest: f64, locale: Locale) -> (&'static str, i32) {
 /// values than their range, so that they fill half the height.
 pub(crate) fn with_near_zero(low: f64, high: f64) -> (f64, f64) {
     let range = high / 2.0 - low / 2.0;
-    if low > 0.0 && low / 2.0 <= range {
+    if low.total_cmp(&high).is_eq() {
+        // Values without a range are compared with zero.
+        (low.min(0.0), high.max(0.0))
+    } else if low > 0.0 && low / 2.0 <= range {
         (0.0, high)
     } else if high < 0.0 && -high / 2.0 <= range {
         (low, 0.0)
@@ -218,5 +221,6 @@ mod tests {
         assert_eq!(with_near_zero(80.0, 100.0), (80.0, 100.0));
         assert_eq!(with_near_zero(-100.0, -20.0), (-100.0, 0.0));
         assert_eq!(with_near_zero(-5.0, 9.0), (-5.0, 9.0));
+        assert_eq!(with_near_zero(7.0, 7.0), (0.0, 7.0));
     }
 }

@@ -73,7 +73,7 @@ pub(crate) fn end_labels(
     for (label, y) in labels.iter().zip(places) {
         if with_leads {
             let mut lead = Path::default();
-            lead.through(&[[label.end[0] + 3.0, label.end[1]], [x + 3.0, label.end[1]], [x + 11.0, y]]);
+            lead.through(&[[(label.end[0] + 3.0).max(x - 2.0), label.end[1]], [x + 3.0, label.end[1]], [x + 11.0, y]]);
             sheet.svg.path(&format!("lead {}", stroke(label.colour)), &lead);
         }
         let text = text::cut(&label.text, sheet.right - x - 14.0, SMALL);

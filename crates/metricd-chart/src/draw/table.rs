@@ -63,13 +63,13 @@ pub(crate) fn draw(sheet: &mut Sheet, shape: &Shape) {
     }
     sheet.y += 24.0 + real(rows) * ROW;
     facts(sheet, shape);
-    let zone = (0..columns.len()).find_map(|column| Clock::of(shape, column, sheet.options).note);
-    if let Some(zone) = zone {
-        sheet.note(zone);
-    }
     if shape.rows() > rows {
         let more = describe::counted(shape.rows() - rows, "more row", "more rows", sheet);
         sheet.note(format!("{more}."));
+    }
+    let zone = (0..columns.len()).find_map(|column| Clock::of(shape, column, sheet.options).note);
+    if let Some(zone) = zone {
+        sheet.note(zone);
     }
     let hidden: Vec<_> = columns.iter().skip(count).map(|column| column.label().to_owned()).collect();
     sheet.note_named(&hidden, "not drawn, for columns need more space");
