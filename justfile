@@ -82,7 +82,7 @@ bench *ARGS:
 
 # Rewrite the snapshots of all tests; review the difference before you commit it
 snapshots:
-    INSTA_UPDATE=always cargo test --workspace
+    INSTA_UPDATE=always METRICD_UPDATE_GOLDEN=1 cargo test --workspace
 
 # Rewrite the generated lists in docs/guard.md
 lists:
