@@ -169,10 +169,14 @@ impl ResultsCall<'_> {
                 refreshes += 1;
                 continue;
             }
-            return encoding(self.request, || {
-                let ended = entries.into_iter().map(|(id, entry)| (id, entry.end(id, self.request)));
-                format.respond(self, ended.collect(), as_of)
-            });
+            let mut ended = HashMap::new();
+            for (id, entry) in entries {
+                ended.insert(id, encoding(self.request, || entry.end(id, self.request)));
+                if F::YIELDS_AFTER_END {
+                    tokio::task::yield_now().await;
+                }
+            }
+            return encoding(self.request, || format.respond(self, ended, as_of));
         }
     }
 

@@ -32,8 +32,9 @@ pub(super) struct Archive<'a> {
     pub(super) numbers: Numbers,
 }
 
-/// After this many bytes of rows, other tasks of the thread run: compressing them takes some milliseconds.
-const YIELD_BYTES: usize = 256 << 10;
+/// After this many bytes of rows, other tasks of the thread run: compressing them takes about a millisecond, and the
+/// connections of a call are read in turns.
+const YIELD_BYTES: usize = 32 << 10;
 
 /// Collects the member of a metric.
 pub(super) struct MemberRows {
@@ -75,6 +76,9 @@ impl MetricRows for MemberRows {
 
 impl ResultsFormat for Archive<'_> {
     type Rows = MemberRows;
+
+    /// What is left of the rows is compressed.
+    const YIELDS_AFTER_END: bool = true;
 
     fn delivery(&self, count: usize) -> Delivery {
         Delivery::Buffered { rows: RowLimit::STREAM_MAX, size_bytes: MAX_RESULTS_BYTES / count.max(1) }

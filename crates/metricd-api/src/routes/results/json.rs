@@ -35,6 +35,8 @@ impl MetricRows for ResultRows {}
 impl ResultsFormat for Json {
     type Rows = ResultRows;
 
+    const YIELDS_AFTER_END: bool = false;
+
     fn delivery(&self, count: usize) -> Delivery {
         let share = MAX_RESULTS_BYTES / count.max(1);
         Delivery::Buffered { rows: RowLimit::DEFAULT, size_bytes: share.min(RunLimits::default().size_bytes) }

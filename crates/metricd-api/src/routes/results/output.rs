@@ -26,6 +26,9 @@ pub(super) trait ResultsFormat {
     /// What receives the rows of a metric.
     type Rows: MetricRows;
 
+    /// Whether ending a result takes so long that other tasks of the thread should run before the next one.
+    const YIELDS_AFTER_END: bool;
+
     /// How each of this many results reaches the client.
     fn delivery(&self, count: usize) -> Delivery;
 
