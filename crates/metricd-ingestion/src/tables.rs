@@ -5,10 +5,12 @@ mod chosen;
 mod columns;
 mod file;
 mod plan;
+mod planned;
 mod report;
 mod rows;
 
 pub(crate) use file::{Pass, TableFile};
-pub(crate) use plan::{PlannedTable, TablePlanner};
+pub(crate) use plan::TablePlanner;
+pub(crate) use planned::PlannedTable;
 pub(crate) use report::report_tables;
 pub(crate) use rows::RowReader;

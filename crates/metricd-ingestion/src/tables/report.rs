@@ -7,7 +7,7 @@ use metricd_repository::{Changes, KeyConflict, MAX_REFUSED_ROWS, TableChanges, T
 
 use super::changes::describe;
 use super::file::TableFile;
-use super::plan::PlannedTable;
+use super::planned::PlannedTable;
 use super::rows::FoundRows;
 use crate::Reason;
 use crate::findings::Findings;

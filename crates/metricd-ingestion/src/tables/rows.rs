@@ -8,7 +8,7 @@ use metricd_domain::{Location, TableName};
 use metricd_repository::RowForm;
 
 use super::file::{Pass, TableFile};
-use super::plan::{PlannedContent, PlannedTable};
+use super::planned::{PlannedContent, PlannedTable};
 use crate::columns::TypedRowWriter;
 use crate::findings::Findings;
 use crate::source::{Next, ReadError, RowFault, SourceRow, TableReader};

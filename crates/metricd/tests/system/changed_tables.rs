@@ -42,7 +42,8 @@ async fn an_option_chooses_types_again_unless_a_metric_would_break() -> Result<(
     let (_, _, _) = call("POST", url("/metrics"), None, Some(metric("broken", "SELECT day FROM sales"))).await?;
     let owner = connect_as_owner(&data_dir).await?;
     owner.batch_execute(broken).await?;
-    let contract = "UPDATE catalog.metrics SET contract = (SELECT contract FROM catalog.metrics WHERE metric_id = 'plain')
+    let contract =
+        "UPDATE catalog.metrics SET contract = (SELECT contract FROM catalog.metrics WHERE metric_id = 'plain')
         WHERE metric_id = 'broken'";
     owner.batch_execute(contract).await?;
 
