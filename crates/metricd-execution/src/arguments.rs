@@ -206,8 +206,8 @@ impl MetricStatement {
     /// them may be invalid.
     #[must_use]
     pub fn refused(&self, statement: &BoundStatement) -> Vec<InvalidArgument> {
-        let given = self.slots.iter().zip(statement.arguments()).filter(|(slot, _)| slot.is_unvalidated());
-        let given: Vec<_> = given.filter_map(|(slot, value)| Some((slot, value.as_ref()?.as_str()))).collect();
+        let given = self.own_values(statement).into_iter().filter(|(slot, _)| slot.is_unvalidated());
+        let given: Vec<_> = given.filter_map(|(slot, value)| Some((slot, value?.as_str()))).collect();
         let fault = |slot: &Slot, message| InvalidArgument { name: slot.name().to_owned(), message };
         let unknown_labels: Vec<_> =
             given.iter().filter_map(|(slot, value)| Some(fault(slot, slot.unknown_label(value)?))).collect();
@@ -222,6 +222,25 @@ impl MetricStatement {
             (_, None) => "PostgreSQL refuses this value or another one".to_owned(),
         };
         given.iter().map(|(slot, _)| fault(slot, message(slot))).collect()
+    }
+
+    /// The values of the parameters in a bound statement. The numbers of a statement for a period are in another order.
+    fn own_values<'a>(&'a self, bound: &'a BoundStatement) -> Vec<(&'a Slot, Option<&'a ParameterValue>)> {
+        let arguments = bound.arguments();
+        let rewritten = match &self.days {
+            PeriodDays::Rewritten { utc, zoned } => {
+                [Some(utc), zoned.as_ref()].into_iter().flatten().find(|rewritten| rewritten.text == *bound.origin())
+            }
+            PeriodDays::Named | PeriodDays::Unsupported(_) => None,
+        };
+        let Some(rewritten) = rewritten else {
+            return self.slots.iter().zip(arguments.iter().map(Option::as_ref)).collect();
+        };
+        let own = rewritten.values.iter().zip(arguments).filter_map(|(source, value)| match source {
+            ValueSource::Own(number) => Some((self.slots.get(*number)?, value.as_ref())),
+            ValueSource::FirstDay | ValueSource::LastDay => None,
+        });
+        own.collect()
     }
 
     fn apply(

@@ -205,3 +205,26 @@ fn an_impossible_period_is_an_error() {
     assert_eq!(errors, [("start_date".to_owned(), "the metric has no period: there is none".to_owned())]);
     assert!(bind(&none, &[]).is_ok());
 }
+
+/// A statement for a period numbers its parameters in another order.
+#[test]
+fn a_value_that_only_postgresql_can_validate_is_blamed_by_its_own_name_in_a_period() {
+    let metric = Metric::new(MetricId::parse("m").unwrap(), QueryId::parse("q").unwrap(), true);
+    let parameter = |name| ContractParameter { name: ParameterName::parse(name).unwrap(), type_name: "mood".into() };
+    let parts = ContractParts {
+        parameters: vec![parameter("first"), parameter("second")],
+        enums: BTreeMap::from([("mood".to_owned(), vec!["ok".to_owned(), "sad".to_owned()])]),
+        ..parts(narrowed("date"))
+    };
+    let sql = SqlText::parse("SELECT id FROM metrics WHERE mood IN (:first, :second)").unwrap();
+    let definition = MetricDefinition::new(metric, sql, Some(Contract::new(parts).unwrap()));
+    let metric = MetricStatement::of(&definition).unwrap();
+    for period in [&[][..], &[("start_date", "2025-01-01"), ("end_date", "2025-01-31")]] {
+        let given: Vec<_> = [("first", "ok"), ("second", "happy")].iter().chain(period).copied().collect();
+        let (bound, _) = bind(&metric, &given).unwrap();
+        let refused = metric.refused(&bound);
+        let names: Vec<_> = refused.iter().map(|fault| fault.name.as_str()).collect();
+        assert_eq!(names, ["second"], "{refused:?}");
+        assert!(refused[0].message.starts_with("`happy` is none of the values"), "{refused:?}");
+    }
+}
