@@ -1,6 +1,6 @@
 //! Tables that are not stored yet, as the statements that make them.
 
-use metricd_database::{ColumnSql, TableSql, quote_literal};
+use metricd_database::{CheckSql, ColumnSql, TableSql, quote_literal};
 use metricd_domain::{TABLE_SCHEMA, Table};
 use metricd_execution::PendingTable;
 
@@ -41,6 +41,12 @@ fn columns_sql(table: &Table) -> TableSql<'_> {
         data_type: column.data_type.name(),
         is_required: false,
         comment: column.comment(),
+        // The check of a column does not hold for another type.
+        check: CheckSql {
+            minimum: column.checks.minimum.as_deref(),
+            maximum: column.checks.maximum.as_deref(),
+            one_of: &column.checks.one_of,
+        },
     });
     TableSql {
         schema: TABLE_SCHEMA,
