@@ -4,6 +4,7 @@ mod check_value;
 mod checks;
 mod column;
 mod column_type;
+mod judge;
 mod name;
 mod text_format;
 
@@ -12,9 +13,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use checks::{BrokenCheck, ColumnChecks, ColumnJudge, InvalidChecks, MAX_LISTED_VALUES};
+pub use checks::{BrokenCheck, ColumnChecks};
 pub use column::{ColumnText, InvalidColumnText, TableColumn};
 pub use column_type::ColumnType;
+pub use judge::{ColumnJudge, InvalidChecks, MAX_LISTED_VALUES};
 pub use name::{ColumnName, InvalidTableName, TableName};
 pub use text_format::TextFormat;
 

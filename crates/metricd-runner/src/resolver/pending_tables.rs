@@ -57,3 +57,25 @@ fn columns_sql(table: &Table) -> TableSql<'_> {
         indexes: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metricd_domain::{ColumnName, ColumnType, TableColumn, TableName, TableParts};
+
+    use super::*;
+
+    #[test]
+    fn a_check_does_not_outlive_the_type_of_its_column() {
+        let table = |data_type, minimum: &str| {
+            let mut column = TableColumn::new(ColumnName::parse("amount").unwrap(), data_type);
+            column.checks.minimum = Some(minimum.to_owned());
+            Table::new(TableParts::new(TableName::parse("sales").unwrap(), vec![column])).unwrap()
+        };
+        let before = table(ColumnType::Bigint, "0");
+        let pending = PendingTable { before: Some(before), after: table(ColumnType::Date, "2025-01-01") };
+        let statements = make_statements(&pending);
+        let position = |part: &str| statements.iter().position(|statement| statement.contains(part)).unwrap();
+        assert!(position("DROP CONSTRAINT IF EXISTS \"sales_amount_check\"") < position("TYPE date"), "{statements:?}");
+        assert!(!statements.iter().any(|statement| statement.contains("ADD CONSTRAINT")), "{statements:?}");
+    }
+}

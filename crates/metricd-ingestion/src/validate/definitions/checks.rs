@@ -29,7 +29,7 @@ pub(super) fn parse_checks(object: &Object<'_>, data_type: ColumnType, findings:
             let place = |index: usize| format!("{listed}/{index}");
             let parse = |(index, value): (usize, &Json)| {
                 if *value == Json::Null {
-                    let message = "no value passes every check, and cannot be listed: leave it out";
+                    let message = "null cannot be listed, because a row without a value passes: leave it out";
                     findings.refuse(object.under(&place(index)), None, Reason::TableInvalid, message);
                 }
                 parse_value(object, &place(index), data_type, value, findings)
