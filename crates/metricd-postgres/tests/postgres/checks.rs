@@ -38,50 +38,11 @@ async fn ingest(repository: &PgRepository, table: Table, rows: &[&str]) -> Resul
 
 const LARGEST: &str = "99999999999999999999999999999999999999";
 
-/// Each type with checks, and values around its bounds.
-fn cases() -> Vec<(ColumnType, ColumnChecks, Vec<&'static str>)> {
-    use ColumnType::{Bigint, Date, Double, Numeric, Text, Timestamp, Timestamptz};
-    let days = vec![
-        "-infinity",
-        "4714-11-24 BC",
-        "0044-03-14 BC",
-        "0044-03-15 BC",
-        "0044-03-16 BC",
-        "0001-12-31 BC",
-        "0001-01-01",
-        "2024-02-28",
-        "2024-02-29",
-        "2024-03-01",
-        "9999-12-31",
-        "10000-01-01",
-        "5874897-12-31",
-        "infinity",
-    ];
-    let times = vec![
-        "-infinity",
-        "0001-01-01 00:00:00 BC",
-        "2024-12-31 23:59:59.999999",
-        "2025-01-01 00:00:00",
-        "2025-01-01 00:00:00.000001",
-        "2025-06-01 11:59:59.999999",
-        "2025-06-01 12:00:00",
-        "2025-06-01 12:00:00.1",
-        "294276-12-31 23:59:59.999999",
-        "infinity",
-    ];
-    let instants = vec![
-        "-infinity",
-        "0001-01-01 00:00:00+00 BC",
-        "0001-01-01 00:30:00+01",
-        "2025-06-01 12:00:00+02",
-        "2025-06-01 11:59:59.999999+02",
-        "2025-06-01 15:30:00+05:30",
-        "2025-06-01 05:00:00.000001-05",
-        "2025-06-01 10:00:00+00",
-        "2025-05-31 23:59:00-10:01",
-        "294276-12-31 23:59:59.999999+00",
-        "infinity",
-    ];
+/// A type with checks, and values around its bounds.
+type Case = (ColumnType, ColumnChecks, Vec<&'static str>);
+
+fn numbers() -> Vec<Case> {
+    use ColumnType::{Bigint, Double, Numeric};
     let wholes = vec![
         "-9223372036854775808",
         "-6",
@@ -123,7 +84,6 @@ fn cases() -> Vec<(ColumnType, ColumnChecks, Vec<&'static str>)> {
         "Infinity",
         "NaN",
     ];
-    let texts = vec!["low", "Low", "low ", "\"\"", "\"it's, \"\"here\"\"\"", "größe", "gro\u{308}ße", "LOW"];
     vec![
         (Bigint, checks("-5", "9007199254740992", &[]), wholes.clone()),
         (Bigint, checks("", "9223372036854775806", &[]), wholes.clone()),
@@ -134,6 +94,53 @@ fn cases() -> Vec<(ColumnType, ColumnChecks, Vec<&'static str>)> {
         (Double, checks("0", "0.3", &[]), doubles.clone()),
         (Double, checks("0.1", "", &[]), doubles.clone()),
         (Double, checks("", "1.7976931348623157e308", &[]), doubles),
+    ]
+}
+
+fn times() -> Vec<Case> {
+    use ColumnType::{Date, Timestamp, Timestamptz};
+    let days = vec![
+        "-infinity",
+        "4714-11-24 BC",
+        "0044-03-14 BC",
+        "0044-03-15 BC",
+        "0044-03-16 BC",
+        "0001-12-31 BC",
+        "0001-01-01",
+        "2024-02-28",
+        "2024-02-29",
+        "2024-03-01",
+        "9999-12-31",
+        "10000-01-01",
+        "5874897-12-31",
+        "infinity",
+    ];
+    let times = vec![
+        "-infinity",
+        "0001-01-01 00:00:00 BC",
+        "2024-12-31 23:59:59.999999",
+        "2025-01-01 00:00:00",
+        "2025-01-01 00:00:00.000001",
+        "2025-06-01 11:59:59.999999",
+        "2025-06-01 12:00:00",
+        "2025-06-01 12:00:00.1",
+        "294276-12-31 23:59:59.999999",
+        "infinity",
+    ];
+    let instants = vec![
+        "-infinity",
+        "0001-01-01 00:00:00+00 BC",
+        "0001-01-01 00:30:00+01",
+        "2025-06-01 12:00:00+02",
+        "2025-06-01 11:59:59.999999+02",
+        "2025-06-01 15:30:00+05:30",
+        "2025-06-01 05:00:00.000001-05",
+        "2025-06-01 10:00:00+00",
+        "2025-05-31 23:59:00-10:01",
+        "294276-12-31 23:59:59.999999+00",
+        "infinity",
+    ];
+    vec![
         (Date, checks("0044-03-15 BC", "2024-02-29", &[]), days.clone()),
         (Date, checks("10000-01-01", "", &[]), days.clone()),
         (Date, checks("", "0001-01-01", &["0001-01-01", "0044-03-15 BC"]), days),
@@ -142,13 +149,12 @@ fn cases() -> Vec<(ColumnType, ColumnChecks, Vec<&'static str>)> {
         (Timestamptz, checks("2025-06-01 12:00:00+02", "", &[]), instants.clone()),
         (Timestamptz, checks("", "2025-06-01 05:00:00-05", &[]), instants.clone()),
         (Timestamptz, checks("0001-12-31 23:30:00+00 BC", "", &[]), instants),
-        (Text, checks("", "", &["low", "", "it's, \"here\"", "größe"]), texts),
     ]
 }
 
-/// A field of CSV without its quotes.
-fn unquoted(field: &str) -> String {
-    field.strip_prefix('"').and_then(|field| field.strip_suffix('"')).unwrap_or(field).replace("\"\"", "\"")
+fn texts() -> Vec<Case> {
+    let texts = vec!["low", "Low", "low ", "", "it's, \"here\"", "größe", "gro\u{308}ße", "LOW"];
+    vec![(ColumnType::Text, checks("", "", &["low", "", "it's, \"here\"", "größe"]), texts)]
 }
 
 #[tokio::test]
@@ -158,16 +164,15 @@ async fn a_constraint_means_what_rust_judges() -> Result<()> {
     // The judgement depends neither on the time zone of a session nor on its style of dates.
     client.batch_execute("SET TimeZone TO 'Asia/Kolkata'; SET DateStyle TO 'SQL, DMY'").await?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
-    for (data_type, checks, values) in cases() {
+    for (data_type, checks, values) in numbers().into_iter().chain(times()).chain(texts()) {
         let judge = ColumnJudge::new(data_type, &checks)?;
         ingest(&repository, table(&[("c", data_type, checks.clone())])?, &[""]).await?;
         let (mut passed, mut broken) = (0, 0);
         for value in values {
-            let value = unquoted(value);
             let literal = value.replace('\'', "''");
             let insert = format!("INSERT INTO warehouse.sales VALUES ('{literal}')");
             let inserted = client.batch_execute(&insert).await;
-            let expected = judge.judge(&value);
+            let expected = judge.judge(value);
             match (&inserted, expected) {
                 (Ok(()), None) => passed += 1,
                 (Err(error), Some(_)) => {
