@@ -44,7 +44,7 @@ pub use identifier::{quote_identifier, quote_literal};
 pub use owner_session::OWNER_SETTINGS_SQL;
 pub use session_token::{SESSION_TOKEN, session_token_option};
 pub use sqlstate::{Fault, Outage, Trouble, fault_of};
-pub use table_sql::{ColumnSql, TableSql};
+pub use table_sql::{CheckSql, ColumnSql, TableSql};
 pub use target::TargetSession;
 pub use tls::{ChannelBinding, InvalidTls, TlsMode, TlsRoots, TlsSettings};
 

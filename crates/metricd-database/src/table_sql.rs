@@ -1,7 +1,10 @@
 //! The statements that create and change a table that files are loaded into.
 
+mod check;
+
 use std::fmt::Write;
 
+pub use self::check::CheckSql;
 use crate::{quote_identifier, quote_literal};
 
 /// The types whose values PostgreSQL converts without loss.
@@ -35,6 +38,15 @@ pub struct ColumnSql<'a> {
     pub is_required: bool,
     /// The comment of the column.
     pub comment: Option<String>,
+    /// What its values have to be.
+    pub check: CheckSql<'a>,
+}
+
+impl ColumnSql<'_> {
+    /// The condition of its CHECK constraint, which other columns do not affect. `None` if it has none.
+    fn condition(&self) -> Option<String> {
+        self.check.condition(self.name, self.data_type)
+    }
 }
 
 impl TableSql<'_> {
@@ -91,6 +103,13 @@ impl TableSql<'_> {
                 drop(&index_suffix(position));
             }
         }
+        for stored in &before.columns {
+            let condition = stored.condition();
+            if condition.is_some() && self.column(stored.name).and_then(ColumnSql::condition) != condition {
+                let name = self.check_name(stored.name);
+                statements.push(format!("ALTER TABLE {relation} DROP CONSTRAINT IF EXISTS {name}"));
+            }
+        }
         for column in &self.columns {
             let name = quote_identifier(column.name);
             let Some(stored) = before.columns.iter().find(|stored| stored.name == column.name) else {
@@ -140,6 +159,11 @@ impl TableSql<'_> {
                 statements.push(format!("ALTER TABLE {relation} ALTER COLUMN {name} SET NOT NULL"));
             }
         }
+        let checks: Vec<_> = self.columns.iter().filter_map(|column| self.add_check(before, column)).collect();
+        if !checks.is_empty() {
+            // One statement reads the rows once.
+            statements.push(format!("ALTER TABLE {relation} {}", checks.join(", ")));
+        }
         if !self.key.is_empty() && before.is_none_or(|before| before.key != self.key) {
             let (name, key) = (self.constraint("pkey"), self.key_list());
             statements.push(format!("ALTER TABLE {relation} ADD CONSTRAINT {name} PRIMARY KEY ({key})"));
@@ -157,6 +181,25 @@ impl TableSql<'_> {
             }
         }
         statements
+    }
+
+    /// Adds the CHECK constraint of a column. `None` if there is nothing to add.
+    fn add_check(&self, before: Option<&TableSql<'_>>, column: &ColumnSql<'_>) -> Option<String> {
+        let stored = before.and_then(|before| before.column(column.name)).and_then(ColumnSql::condition);
+        let condition = column.condition().filter(|condition| stored.as_ref() != Some(condition))?;
+        Some(format!("ADD CONSTRAINT {} CHECK ({condition})", self.check_name(column.name)))
+    }
+
+    /// Selects one value, as a text, that breaks the check of the column. `None` if the column has none.
+    #[must_use]
+    pub fn find_broken(&self, column: &ColumnSql<'_>) -> Option<String> {
+        let (name, relation) = (quote_identifier(column.name), self.relation());
+        Some(format!("SELECT {name}::text AS value FROM {relation} WHERE NOT ({}) LIMIT 1", column.condition()?))
+    }
+
+    /// The quoted name of the CHECK constraint of a column.
+    fn check_name(&self, column: &str) -> String {
+        quote_identifier(&check::constraint_name(self.name, column))
     }
 
     /// The quoted name of a constraint or an index.
@@ -184,7 +227,7 @@ mod tests {
     use super::*;
 
     fn column<'a>(name: &'a str, data_type: &'a str) -> ColumnSql<'a> {
-        ColumnSql { name, data_type, is_required: false, comment: None }
+        ColumnSql { name, data_type, is_required: false, comment: None, check: CheckSql::default() }
     }
 
     #[test]
@@ -234,5 +277,36 @@ mod tests {
             r#"CREATE INDEX "sales_2_idx" ON "warehouse"."sales" ("day")"#,
         ];
         assert_eq!(after.constrain(Some(&before)), expected);
+    }
+
+    #[test]
+    fn checks_are_changed_where_they_differ() {
+        let checked = |name, data_type, minimum| {
+            let check = CheckSql { minimum: Some(minimum), ..CheckSql::default() };
+            ColumnSql { check, ..column(name, data_type) }
+        };
+        let table = |columns| {
+            let (key, indexes) = (Vec::new(), Vec::new());
+            TableSql { schema: "warehouse", name: "sales", columns, key, time_column: None, indexes }
+        };
+        let before = table(vec![checked("a", "bigint", "0"), checked("b", "bigint", "0"), checked("c", "bigint", "0")]);
+        let after = table(vec![column("a", "bigint"), checked("b", "bigint", "0"), checked("c", "numeric", "0")]);
+        let relation = r#"ALTER TABLE "warehouse"."sales""#;
+        let expected = [
+            format!(r#"{relation} DROP CONSTRAINT IF EXISTS "sales_a_check""#),
+            format!(r#"{relation} DROP CONSTRAINT IF EXISTS "sales_c_check""#),
+            format!(r#"{relation} ALTER COLUMN "c" TYPE numeric"#),
+        ];
+        assert_eq!(after.change(&before), expected);
+        let expected = format!(r#"{relation} ADD CONSTRAINT "sales_c_check" CHECK ("c" >= '0'::numeric)"#);
+        assert_eq!(after.constrain(Some(&before)), [expected]);
+        let [both] = &after.constrain(None)[..] else { panic!("one statement adds all checks") };
+        assert_eq!(both.matches("ADD CONSTRAINT").count(), 2, "{both}");
+        let found = after.find_broken(&after.columns[2]).unwrap();
+        assert_eq!(
+            found,
+            r#"SELECT "c"::text AS value FROM "warehouse"."sales" WHERE NOT ("c" >= '0'::numeric) LIMIT 1"#
+        );
+        assert_eq!(after.find_broken(&after.columns[0]), None);
     }
 }

@@ -46,8 +46,7 @@ impl Decimal {
             Some((whole, fraction)) => (whole, Some(fraction)),
             None => (unsigned, None),
         };
-        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits(whole) || !fraction.is_none_or(digits) {
+        if !is_digits(whole) || !fraction.is_none_or(is_digits) {
             return Err(InvalidDecimal::Syntax);
         }
         if whole.len() > MAX_DIGITS || fraction.is_some_and(|part| part.len() > MAX_DIGITS) {
@@ -65,24 +64,40 @@ impl Decimal {
     /// Compares the numeric values. `9.50` and `9.5` compare as equal here, but differ by `==`.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
-        let (left, right) = (self.magnitude(), other.magnitude());
-        let is_zero = |(whole, fraction): (&str, &str)| whole.is_empty() && fraction.is_empty();
-        let is_negative = |number: &Self, magnitude| number.0.starts_with('-') && !is_zero(magnitude);
-        let by_magnitude = || left.0.len().cmp(&right.0.len()).then_with(|| left.cmp(&right));
-        match (is_negative(self, left), is_negative(other, right)) {
-            (false, false) => by_magnitude(),
-            (true, true) => by_magnitude().reverse(),
-            (true, false) => Ordering::Less,
-            (false, true) => Ordering::Greater,
-        }
+        compare_plain(&self.0, &other.0)
     }
+}
 
-    /// The digits before and after the point, without leading and trailing zeros.
-    fn magnitude(&self) -> (&str, &str) {
-        let unsigned = self.0.trim_start_matches('-');
-        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-        (whole.trim_start_matches('0'), fraction.trim_end_matches('0'))
+/// Whether the text is `-?[0-9]+(\.[0-9]+)?`, with any number of digits.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = unsigned.split_once('.').map_or((unsigned, None), |(whole, part)| (whole, Some(part)));
+    is_digits(whole) && fraction.is_none_or(is_digits)
+}
+
+/// Compares the values of two texts that [are plain](is_plain).
+pub(crate) fn compare_plain(one: &str, other: &str) -> Ordering {
+    let (left, right) = (magnitude(one), magnitude(other));
+    let is_zero = |(whole, fraction): (&str, &str)| whole.is_empty() && fraction.is_empty();
+    let is_negative = |number: &str, magnitude| number.starts_with('-') && !is_zero(magnitude);
+    let by_magnitude = || left.0.len().cmp(&right.0.len()).then_with(|| left.cmp(&right));
+    match (is_negative(one, left), is_negative(other, right)) {
+        (false, false) => by_magnitude(),
+        (true, true) => by_magnitude().reverse(),
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
     }
+}
+
+/// The digits before and after the point, without leading and trailing zeros.
+fn magnitude(number: &str) -> (&str, &str) {
+    let unsigned = number.trim_start_matches('-');
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    (whole.trim_start_matches('0'), fraction.trim_end_matches('0'))
+}
+
+fn is_digits(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl TryFrom<String> for Decimal {

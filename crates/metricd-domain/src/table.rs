@@ -1,6 +1,10 @@
 //! Tables that files are loaded into: their names, columns and rules.
 
+mod check_value;
+mod checks;
+mod column;
 mod column_type;
+mod judge;
 mod name;
 mod text_format;
 
@@ -9,11 +13,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use checks::{BrokenCheck, ColumnChecks};
+pub use column::{ColumnText, InvalidColumnText, TableColumn};
 pub use column_type::ColumnType;
+pub use judge::{ColumnJudge, InvalidChecks, MAX_LISTED_VALUES};
 pub use name::{ColumnName, InvalidTableName, TableName};
 pub use text_format::TextFormat;
-
-use crate::display_text::trimmed;
 
 /// The schema in which tables are made.
 pub const TABLE_SCHEMA: &str = "warehouse";
@@ -26,9 +31,6 @@ const MAX_KEY_COLUMNS: usize = 32;
 
 /// The maximum number of indexes that definitions declare. Each slows loading down.
 const MAX_INDEXES: usize = 20;
-
-const MAX_DESCRIPTION_CHARS: usize = 2_000;
-const MAX_UNIT_CHARS: usize = 50;
 
 /// What loading a file does with the rows that a table has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,107 +56,6 @@ impl fmt::Display for Load {
             Self::Upsert => "upsert",
             Self::Multiset => "multiset",
         })
-    }
-}
-
-/// A column of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableColumn {
-    /// The name.
-    pub name: ColumnName,
-    /// The type.
-    #[serde(rename = "type")]
-    pub data_type: ColumnType,
-    /// What the column means, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<ColumnText>,
-    /// The unit of its values, such as `EUR`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<ColumnText>,
-    /// Whether every row has a value.
-    #[serde(default)]
-    pub required: bool,
-}
-
-impl TableColumn {
-    /// Makes a column without description and unit, whose values may be absent.
-    #[must_use]
-    pub fn new(name: ColumnName, data_type: ColumnType) -> Self {
-        Self { name, data_type, description: None, unit: None, required: false }
-    }
-
-    /// The text that the database stores with the column: the description, followed by the unit in brackets.
-    #[must_use]
-    pub fn comment(&self) -> Option<String> {
-        match (&self.description, &self.unit) {
-            (Some(description), Some(unit)) => Some(format!("{description} [{unit}]")),
-            (Some(text), None) => Some(text.to_string()),
-            (None, Some(unit)) => Some(format!("[{unit}]")),
-            (None, None) => None,
-        }
-    }
-}
-
-/// The description or the unit of a column: trimmed, without control characters but line breaks and tabs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ColumnText(String);
-
-/// Why a text is not the description or the unit of a column.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected 1 to {max_chars} characters without control characters")]
-pub struct InvalidColumnText {
-    max_chars: usize,
-}
-
-impl ColumnText {
-    /// Validates a description of 1 to 2 000 characters.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidColumnText`] if the text is blank, too long or has a control character.
-    pub fn description(text: &str) -> Result<Self, InvalidColumnText> {
-        Self::parse(text, MAX_DESCRIPTION_CHARS)
-    }
-
-    /// Validates a unit of 1 to 50 characters.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidColumnText`] if the text is blank, too long or has a control character.
-    pub fn unit(text: &str) -> Result<Self, InvalidColumnText> {
-        Self::parse(text, MAX_UNIT_CHARS)
-    }
-
-    fn parse(text: &str, max_chars: usize) -> Result<Self, InvalidColumnText> {
-        let is_allowed = |character: char| matches!(character, '\n' | '\t') || !character.is_control();
-        trimmed(text, max_chars, is_allowed).map(Self).ok_or(InvalidColumnText { max_chars })
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ColumnText {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for ColumnText {
-    type Error = InvalidColumnText;
-
-    fn try_from(text: String) -> Result<Self, InvalidColumnText> {
-        Self::description(&text)
-    }
-}
-
-impl From<ColumnText> for String {
-    fn from(text: ColumnText) -> Self {
-        text.0
     }
 }
 
@@ -241,6 +142,14 @@ pub enum InvalidTable {
     /// The time column is not a column with dates or timestamps.
     #[error("the time column `{0}` is not a column of the type `date`, `timestamp` or `timestamptz`")]
     TimeColumn(ColumnName),
+    /// The checks of a column contradict its type or each other.
+    #[error("the checks of the column `{column}`: {fault}")]
+    Checks {
+        /// The column.
+        column: ColumnName,
+        /// The contradiction.
+        fault: InvalidChecks,
+    },
     /// An index breaks a rule.
     #[error("the index ({}) {fault}", names(.columns))]
     Index {
@@ -280,6 +189,10 @@ impl Table {
         let mut names = BTreeSet::new();
         if let Some(repeated) = parts.columns.iter().find(|column| !names.insert(&column.name)) {
             return Err(InvalidTable::ColumnRepeated(repeated.name.clone()));
+        }
+        for TableColumn { name, data_type, checks, .. } in &parts.columns {
+            ColumnJudge::new(*data_type, checks)
+                .map_err(|fault| InvalidTable::Checks { column: name.clone(), fault })?;
         }
         if parts.key.len() > MAX_KEY_COLUMNS {
             return Err(InvalidTable::KeyTooLong { count: parts.key.len() });
@@ -447,17 +360,5 @@ mod tests {
         assert_eq!(required, [true, false]);
         let stored = serde_json::to_string(&table).unwrap();
         assert_eq!(serde_json::from_str::<Table>(&stored).unwrap(), table);
-    }
-
-    #[test]
-    fn a_comment_has_the_description_and_the_unit() {
-        let mut amount = column("amount", ColumnType::Numeric);
-        assert_eq!(amount.comment(), None);
-        amount.unit = Some(ColumnText::unit("EUR").unwrap());
-        assert_eq!(amount.comment().as_deref(), Some("[EUR]"));
-        amount.description = Some(ColumnText::description(" Net of tax ").unwrap());
-        assert_eq!(amount.comment().as_deref(), Some("Net of tax [EUR]"));
-        assert!(ColumnText::unit(&"x".repeat(51)).is_err());
-        assert!(ColumnText::description("a\u{7}").is_err());
     }
 }

@@ -25,4 +25,5 @@ mod tests;
 pub use chooser::{ColumnChoice, TypeChooser};
 pub(crate) use fits::is_data;
 pub use format::InvalidDateFormat;
+pub(crate) use values::written_value;
 pub use writer::{Padded, TypedRowWriter};

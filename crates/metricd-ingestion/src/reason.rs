@@ -84,7 +84,7 @@ reasons! {
     TableKeyword = "table-keyword": "the name of the table is a keyword that SQL has to quote",
     TableAltered = "table-altered": "others have changed the table in the database",
     TableRejected = "table-rejected": "PostgreSQL refuses the table, because of something in the database",
-    TableViolated = "table-violated": "stored rows break the key or the required column that is declared",
+    TableViolated = "table-violated": "stored rows break the key, the required column or the check that is declared",
     TableEmptied = "table-emptied": "the files have no row for a table whose rows they replace",
     TableIncomplete = "table-incomplete": "rows were refused, and the stored rows that they would have replaced are removed",
     MetricBroken = "metric-broken": "the SQL of a stored metric that reads the table would not be valid any more",
@@ -120,6 +120,8 @@ reasons! {
     JsonInvalid = "json-invalid": "the value is not a JSON document that can be stored",
     BytesInvalid = "bytes-invalid": "the value is not bytes in hexadecimal notation",
     ValueMissing = "value-missing": "a column that every row needs has no value",
+    ValueOutOfRange = "value-out-of-range": "the value is less than the declared minimum of its column, or greater than the maximum",
+    ValueNotListed = "value-not-listed": "the value is none of those that its column lists",
 }
 
 #[cfg(test)]

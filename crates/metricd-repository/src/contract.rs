@@ -76,6 +76,7 @@ macro_rules! repository_contract {
             several_contents_are_loaded_into_one_table,
             a_changed_table_keeps_its_rows,
             a_table_whose_stored_rows_break_its_rules_is_refused,
+            a_check_that_stored_rows_break_is_refused_with_an_example,
             replaced_rows_do_not_keep_a_table_from_changing,
             a_deleted_table_keeps_its_versions,
             a_table_that_a_metric_reads_is_not_deleted,

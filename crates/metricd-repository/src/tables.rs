@@ -3,11 +3,14 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use metricd_domain::{Actor, ChangeAction, Load, Table, TableColumn};
+use metricd_domain::{Actor, ChangeAction, Load, Table, TableColumn, shortened};
 use serde::{Deserialize, Serialize};
 
 /// The maximum number of refused rows that a store lists for one table.
 pub const MAX_REFUSED_ROWS: usize = 1_000;
+
+/// The maximum number of characters of a stored value in a message.
+const MAX_VALUE_CHARS: usize = 100;
 
 /// The digest of the content of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -141,6 +144,14 @@ impl TableRefusal {
         Self { cause, column: None, message: message.into() }
     }
 
+    /// Makes a refusal because a stored row has this value, which breaks a check of its column.
+    #[must_use]
+    pub fn of_broken_check(column: &TableColumn, value: &str) -> Self {
+        let (name, value) = (&column.name, shortened(value, MAX_VALUE_CHARS));
+        let message = format!("a row has the value `{value}` in the column `{name}`: expected {}", column.checks);
+        Self::new(TableRefusalCause::CheckBroken, message).of_column(name.as_str())
+    }
+
     /// The same about a column.
     #[must_use]
     pub fn of_column(self, column: impl Into<String>) -> Self {
@@ -155,6 +166,8 @@ pub enum TableRefusalCause {
     KeyRepeated,
     /// A stored row has no value in a column that is declared as required now.
     ValueMissing,
+    /// A stored value breaks a check of its column as it is declared now.
+    CheckBroken,
     /// Something that others have made in the database, such as a view, a constraint, a trigger or a privilege.
     Database,
 }

@@ -36,8 +36,13 @@ fn sales(more: &[&str]) -> Result<Table> {
     let mut amount = column_of_files("amount", ColumnType::Numeric)?;
     amount.description = Some(ColumnText::description("Net of tax")?);
     amount.unit = Some(ColumnText::unit("EUR")?);
-    let mut columns =
-        vec![column_of_files("day", ColumnType::Date)?, amount, column_of_files("note", ColumnType::Text)?];
+    amount.checks.minimum = Some("-0.50".to_owned());
+    amount.checks.maximum = Some("12345678901234567890.5".to_owned());
+    let mut day = column_of_files("day", ColumnType::Date)?;
+    day.checks.minimum = Some("2025-01-01".to_owned());
+    let mut note = column_of_files("note", ColumnType::Text)?;
+    note.checks.one_of = vec!["a".to_owned(), "\"b\"".to_owned()];
+    let mut columns = vec![day, amount, note];
     for name in more {
         columns.push(column_of_files(name, ColumnType::Text)?);
     }
@@ -177,11 +182,14 @@ async fn a_table_of_files_is_described_by_its_definition_and_the_database() -> R
     let column = |index: usize| table["columns"][index].clone();
     let day = json!({
         "name": "day", "type": "date", "required": true, "description": null, "unit": null,
+        "minimum": "2025-01-01", "maximum": null, "one_of": null,
         "examples": ["2025-01-01", "2025-01-02", "2025-01-03"], "enum_labels": null
     });
     assert_eq!(column(0), day);
     let amount = (column(1)["description"].clone(), column(1)["unit"].clone(), column(1)["examples"].clone());
     assert_eq!(amount, (json!("Net of tax"), json!("EUR"), json!([])));
+    assert!(answer.body.contains(r#""minimum":-0.50,"maximum":12345678901234567890.5,"one_of":null"#), "{table:#}");
+    assert_eq!(column(2)["one_of"], json!(["a", "\"b\""]));
     assert_eq!(column(2)["examples"], json!(["a", format!("{}…", "ä".repeat(100)), "b"]));
     for (member, expected) in [
         ("schema", json!("warehouse")),
@@ -298,6 +306,7 @@ async fn the_history_names_what_changed() -> Result<()> {
         (&change["field"], count(&change["before"]), count(&change["after"])),
         (&json!("columns"), Some(4), Some(5))
     );
+    assert_eq!(change["after"][1]["minimum"], "-0.50", "with every digit, as text");
     let rest = app.get(&format!("/tables/warehouse.sales/history?cursor={cursor}")).await?.json()?;
     let versions: Vec<_> =
         rest["items"].as_array().context("items")?.iter().map(|item| item["version"].clone()).collect();

@@ -74,6 +74,18 @@ impl ColumnType {
         }
     }
 
+    /// Whether a column of this type may have a minimum and a maximum.
+    #[must_use]
+    pub fn has_bounds(self) -> bool {
+        matches!(self, Self::Bigint | Self::Numeric | Self::Double | Self::Date | Self::Timestamp | Self::Timestamptz)
+    }
+
+    /// Whether a column of this type may list its values.
+    #[must_use]
+    pub fn is_listable(self) -> bool {
+        matches!(self, Self::Text | Self::Bigint | Self::Numeric | Self::Date)
+    }
+
     /// Whether every value of this type has an equal value of the other type, which keeps its digits.
     #[must_use]
     pub fn widens_to(self, other: Self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use metricd_domain::ColumnType;
+use metricd_domain::{ColumnType, TextFormat};
 
 use super::fits::is_uuid;
 use super::format::{ValueFormat, trim};
@@ -63,6 +63,24 @@ pub(super) fn write(
         ColumnType::Bytea => write_bytes(trimmed, output)?,
     }
     Ok(Written::Value)
+}
+
+/// A value of this type as it is written to a row. Only the types whose values need no quotes are expected.
+///
+/// # Errors
+///
+/// What was expected, if the text is no value of the type.
+pub(crate) fn written_value(data_type: ColumnType, kind: CellKind, text: &str) -> Result<String, String> {
+    let format = ValueFormat::new(&TextFormat::default()).map_err(|error| error.to_string())?;
+    let mut output = Vec::new();
+    match write(data_type, kind, text, &format, &mut output) {
+        Ok(Written::Value) => String::from_utf8(output).map_err(|error| error.to_string()),
+        Ok(Written::Null) => Err(format!("the text is blank: expected a value of the type `{data_type}`")),
+        Err((_, message)) if message == EXPECTED_DAY => {
+            Err("expected a day written as YYYY-MM-DD, whatever the `date_format` of the files".to_owned())
+        }
+        Err((_, message)) => Err(message.into_owned()),
+    }
 }
 
 type NumberWriter = fn(&str, &mut Vec<u8>) -> Result<(), numbers::NumberFault>;

@@ -1,6 +1,8 @@
 //! Writes the rows of a file as PostgreSQL's CSV.
 
-use metricd_domain::{ColumnType, TableColumn, TextFormat};
+use std::str::from_utf8;
+
+use metricd_domain::{BrokenCheck, ColumnJudge, ColumnType, TableColumn, TextFormat};
 
 use super::format::{InvalidDateFormat, ValueFormat, trim};
 use super::row_size::{MAX_ROW_BYTES, RowSize};
@@ -24,6 +26,8 @@ struct Target {
     name: String,
     data_type: ColumnType,
     is_required: bool,
+    /// `None` if every value of the type passes.
+    judge: Option<ColumnJudge>,
     /// The position of the column in the file. `None` if the file does not have it.
     position: Option<usize>,
     padded: u64,
@@ -58,6 +62,8 @@ impl TypedRowWriter {
             name: column.name.to_string(),
             data_type: column.data_type,
             is_required: column.required,
+            // A table has valid checks.
+            judge: ColumnJudge::new(column.data_type, &column.checks).ok().filter(|_| !column.checks.is_empty()),
             position,
             padded: 0,
             first_padded: 0,
@@ -77,6 +83,8 @@ impl TypedRowWriter {
             let value_begin = output.len();
             match values::write(column.data_type, kind, text, &self.format, output) {
                 Ok(Written::Value) => {
+                    let written = output.get(value_begin..).unwrap_or_default();
+                    faults.extend(column.judge(line, text, written));
                     size.add(column.data_type, output.len() - value_begin);
                     if kind == CellKind::Untyped
                         && column.data_type == ColumnType::Text
@@ -123,6 +131,20 @@ impl TypedRowWriter {
 }
 
 impl Target {
+    /// The fault of a value that breaks a check of the column.
+    #[inline]
+    fn judge(&self, line: u64, text: &str, written: &[u8]) -> Option<RowFault> {
+        let judge = self.judge.as_ref()?;
+        // Of a text, what was written may have quotes.
+        let value = if self.data_type == ColumnType::Text { text } else { from_utf8(written).unwrap_or_default() };
+        let broken = judge.judge(value)?;
+        let reason = match broken {
+            BrokenCheck::NotListed(_) => Reason::ValueNotListed,
+            BrokenCheck::BelowMinimum(_) | BrokenCheck::AboveMaximum(_) => Reason::ValueOutOfRange,
+        };
+        Some(self.fault(line, text, (reason, format!("expected {broken}").into())))
+    }
+
     #[cold]
     fn fault(&self, line: u64, text: &str, (reason, message): values::Fault) -> RowFault {
         RowFault {

@@ -30,7 +30,10 @@ pub(super) fn describe(before: &Table, after: &Table) -> Vec<String> {
     for column in after.columns() {
         let name = &column.name;
         match before.columns().iter().find(|stored| stored.name == *name) {
-            None => changes.push(format!("adds the column `{name}` ({})", column.data_type)),
+            None if column.checks.is_empty() => {
+                changes.push(format!("adds the column `{name}` ({})", column.data_type));
+            }
+            None => changes.push(format!("adds the column `{name}` ({}, {})", column.data_type, column.checks)),
             Some(stored) => describe_column(stored, column, &mut changes),
         }
     }
@@ -75,9 +78,17 @@ fn describe_column(stored: &TableColumn, wanted: &TableColumn, changes: &mut Vec
         let what = if wanted.required { "requires" } else { "no longer requires" };
         changes.push(format!("{what} a value in the column `{name}`"));
     }
+    if stored.checks != wanted.checks {
+        let (from, to) = (checks(stored), checks(wanted));
+        changes.push(format!("changes the check of the column `{name}` from {from} to {to}"));
+    }
     if stored.comment() != wanted.comment() {
         changes.push(format!("changes the description of the column `{name}`"));
     }
+}
+
+fn checks(column: &TableColumn) -> String {
+    if column.checks.is_empty() { "none".to_owned() } else { column.checks.to_string() }
 }
 
 fn indexes(indexes: &[Vec<ColumnName>]) -> String {

@@ -120,6 +120,13 @@ fn refuse_table(table: &PlannedTable, files: &[TableFile], refusal: &TableRefusa
             );
             (Reason::TableViolated, message)
         }
+        TableRefusalCause::CheckBroken => {
+            let message = format!(
+                "stored rows of the table `{name}` break a check as it is declared now: {said}; change the check, or replace \
+                 the rows"
+            );
+            (Reason::TableViolated, message)
+        }
         TableRefusalCause::Database => {
             let message =
                 format!("PostgreSQL refuses the table `{name}`: {said}; change what others have made in the database");

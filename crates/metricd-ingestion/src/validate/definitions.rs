@@ -1,5 +1,6 @@
 //! Parses files of definitions, each independently of the others.
 
+mod checks;
 mod declarations;
 mod item;
 mod layout;
@@ -20,6 +21,7 @@ use crate::Reason;
 use crate::buffer::strip_byte_order_mark;
 use crate::findings::Findings;
 use crate::json::Json;
+use crate::json_records::members;
 
 /// The keys of a file of definitions.
 const KEYS: [&str; 5] = ["id", "name", "items", "layouts", "tables"];
@@ -137,7 +139,10 @@ fn parse(file: &str, bytes: &[u8], findings: &mut Findings) -> Option<Json> {
         return None;
     }
     match serde_json::from_slice(bytes) {
-        Ok(json) => Some(json),
+        Ok(mut json) => {
+            restore_digits(&mut json, bytes);
+            Some(json)
+        }
         Err(error) => {
             let location = Location { file: file.to_owned(), line: Some(error.line() as u64), ..Location::default() };
             let (reason, message) = if error.is_eof() {
@@ -148,6 +153,15 @@ fn parse(file: &str, bytes: &[u8], findings: &mut Findings) -> Option<Json> {
             findings.refuse(location, None, reason, message);
             None
         }
+    }
+}
+
+/// Gives the numbers of declarations of tables every digit that they have in the file.
+fn restore_digits(json: &mut Json, bytes: &[u8]) {
+    let (Json::Object(entries), Ok(text)) = (json, std::str::from_utf8(bytes)) else { return };
+    let texts = members(text.trim_start()).map(|(_, text)| text);
+    for ((_, value), text) in entries.iter_mut().zip(texts).filter(|((key, _), _)| key == "tables") {
+        value.restore_digits(text);
     }
 }
 

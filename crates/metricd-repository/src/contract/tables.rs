@@ -237,6 +237,45 @@ pub async fn a_table_whose_stored_rows_break_its_rules_is_refused(repository: Re
     assert_eq!(loaded(&repository).await.len(), 1);
 }
 
+/// Rows that stay stored keep a check from being declared: the store refuses the table with an example. A check that all
+/// rows pass is stored, changed and removed. A row without a value passes.
+pub async fn a_check_that_stored_rows_break_is_refused_with_an_example(repository: Repository) {
+    let checked = |load, minimum: Option<&str>, one_of: &[&str]| {
+        let mut parts = parts(load);
+        parts.columns[1].checks.minimum = minimum.map(ToOwned::to_owned);
+        parts.columns[0].checks.one_of = one_of.iter().map(|value| (*value).to_owned()).collect();
+        Table::new(parts).unwrap()
+    };
+    let table = checked(Load::Append, Some("-1"), &[]);
+    load(&repository, &table, &["a,-1.00", "b,", "it's,2"]).await;
+    for (changed, rows, column, message) in [
+        (checked(Load::Append, Some("-0.999"), &[]), &["c,3"][..], "amount", "at least -0.999"),
+        (checked(Load::Multiset, Some("0"), &[]), &["c,3"], "amount", "at least 0"),
+        (checked(Load::Append, None, &["a", "b"]), &[], "id", "one of `a`, `b`"),
+    ] {
+        let contents: &[&[&str]] = if rows.is_empty() { &[] } else { &[rows] };
+        let (mut ingestion, observed) = TestIngestion::committing(Definitions::default());
+        ingestion.set_tables(vec![TestTable::new(changed, contents)]);
+        ingestion.conclude = crate::Conclusion::CommitReportOnly;
+        repository.ingest(Box::new(ingestion)).await.unwrap();
+        let (_, changes) = observed.recv().unwrap();
+        let of_sales = &changes.tables[table.name()];
+        let refusal = of_sales.refusal.as_ref().unwrap_or_else(|| panic!("{of_sales:?}"));
+        assert_eq!((refusal.cause, refusal.column.as_deref()), (TableRefusalCause::CheckBroken, Some(column)));
+        let value = if column == "id" { "it's" } else { "-1.00" };
+        let expected = format!("a row has the value `{value}` in the column `{column}`: expected {message}");
+        assert_eq!(refusal.message, expected);
+        assert_eq!(repository.get_table(table.name()).await.unwrap().table, table);
+    }
+    let listed = checked(Load::Append, Some("-1.0"), &["a", "b", "it's", "c"]);
+    assert!(load(&repository, &listed, &["c,5"]).await.is_changed);
+    let unchecked = sales(Load::Append);
+    assert_eq!(counts(&load(&repository, &unchecked, &["z,-7"]).await), [1, 0, 0, 0, 0, 0]);
+    let replacing = checked(Load::Replace, Some("0"), &["d"]);
+    assert_eq!(counts(&load(&repository, &replacing, &["d,0", "d,"]).await), [2, 0, 0, 0, 5, 0]);
+    assert_eq!(repository.get_table(table.name()).await.unwrap().table, replacing);
+}
+
 /// If the contents replace all rows, a column may get any type, and the key may change: no stored row has to hold.
 pub async fn replaced_rows_do_not_keep_a_table_from_changing(repository: Repository) {
     let before = Table::new(TableParts {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use metricd_domain::{Actor, ChangeAction, Contract, Load, MetricId, MetricPatterns, TABLE_SCHEMA, Table, TableName};
+use metricd_domain::{
+    Actor, ChangeAction, ColumnJudge, Contract, Load, MetricId, MetricPatterns, TABLE_SCHEMA, Table, TableName,
+};
 use serde::{Deserialize, Serialize};
 
 use super::StoreState;
@@ -199,6 +201,13 @@ impl TableState {
                 return Some(
                     TableRefusal::new(TableRefusalCause::ValueMissing, message).of_column(column.name.as_str()),
                 );
+            }
+        }
+        for (index, column) in table.columns().iter().enumerate() {
+            let Ok(judge) = ColumnJudge::new(column.data_type, &column.checks) else { continue };
+            let mut values = self.rows.iter().filter_map(|row| row.get(index)?.as_deref());
+            if let Some(broken) = values.find(|value| judge.judge(value).is_some()) {
+                return Some(TableRefusal::of_broken_check(column, broken));
             }
         }
         let key = key_positions(table);

@@ -1,6 +1,6 @@
 //! Tables that are not stored yet, as the statements that make them.
 
-use metricd_database::{ColumnSql, TableSql, quote_literal};
+use metricd_database::{CheckSql, ColumnSql, TableSql, quote_literal};
 use metricd_domain::{TABLE_SCHEMA, Table};
 use metricd_execution::PendingTable;
 
@@ -41,6 +41,12 @@ fn columns_sql(table: &Table) -> TableSql<'_> {
         data_type: column.data_type.name(),
         is_required: false,
         comment: column.comment(),
+        // The check of a column does not hold for another type.
+        check: CheckSql {
+            minimum: column.checks.minimum.as_deref(),
+            maximum: column.checks.maximum.as_deref(),
+            one_of: &column.checks.one_of,
+        },
     });
     TableSql {
         schema: TABLE_SCHEMA,
@@ -49,5 +55,27 @@ fn columns_sql(table: &Table) -> TableSql<'_> {
         key: Vec::new(),
         time_column: None,
         indexes: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_domain::{ColumnName, ColumnType, TableColumn, TableName, TableParts};
+
+    use super::*;
+
+    #[test]
+    fn a_check_does_not_outlive_the_type_of_its_column() {
+        let table = |data_type, minimum: &str| {
+            let mut column = TableColumn::new(ColumnName::parse("amount").unwrap(), data_type);
+            column.checks.minimum = Some(minimum.to_owned());
+            Table::new(TableParts::new(TableName::parse("sales").unwrap(), vec![column])).unwrap()
+        };
+        let before = table(ColumnType::Bigint, "0");
+        let pending = PendingTable { before: Some(before), after: table(ColumnType::Date, "2025-01-01") };
+        let statements = make_statements(&pending);
+        let position = |part: &str| statements.iter().position(|statement| statement.contains(part)).unwrap();
+        assert!(position("DROP CONSTRAINT IF EXISTS \"sales_amount_check\"") < position("TYPE date"), "{statements:?}");
+        assert!(!statements.iter().any(|statement| statement.contains("ADD CONSTRAINT")), "{statements:?}");
     }
 }

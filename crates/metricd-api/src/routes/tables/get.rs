@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
-use metricd_domain::{Actor, ColumnName, ContractForeignKey, Load, MetricId, MetricPatterns, TableColumn};
+use metricd_domain::{Actor, ColumnName, ColumnType, ContractForeignKey, Load, MetricId, MetricPatterns, TableColumn};
 use metricd_execution::{ReadableColumn, TableDescription};
 use metricd_repository::{DefinitionFilter, StoredTable};
 use serde::Serialize;
@@ -84,6 +84,15 @@ struct TableColumnResponse {
     /// The unit that definitions declare.
     #[schema(required)]
     unit: Option<String>,
+    /// The least value that definitions allow: a number or a text, as results show the type.
+    #[schema(required, value_type = Option<serde_json::Value>)]
+    minimum: Option<Box<RawValue>>,
+    /// The greatest value that definitions allow.
+    #[schema(required, value_type = Option<serde_json::Value>)]
+    maximum: Option<Box<RawValue>>,
+    /// The only values that definitions allow; null if there may be others.
+    #[schema(required, value_type = Option<Vec<serde_json::Value>>)]
+    one_of: Option<Vec<Box<RawValue>>>,
     /// Up to 3 different values of the first rows, as results show them. A text of more than 100 characters is cut and ends
     /// in an ellipsis. Null if the caller may not create metrics or is limited to some, if row-level security does not
     /// isolate tenants, if the database does not answer quickly, and for types that extensions and users define, except
@@ -192,16 +201,29 @@ impl TableColumnResponse {
             Some(declared) => declared.description.as_ref().map(ToString::to_string),
             None => column.description.clone(),
         };
+        let value = |text: &String| declared.and_then(|declared| shown(declared.data_type, text));
+        let checks = declared.map(|declared| &declared.checks);
+        let one_of = checks.map(|checks| checks.one_of.iter().filter_map(value).collect::<Vec<_>>());
         Self {
             name: column.name.clone(),
             r#type: column.type_name.clone(),
             required: column.required,
             description,
             unit: declared.and_then(|declared| declared.unit.as_ref()).map(ToString::to_string),
+            minimum: checks.and_then(|checks| checks.minimum.as_ref()).and_then(value),
+            maximum: checks.and_then(|checks| checks.maximum.as_ref()).and_then(value),
+            one_of: one_of.filter(|values| !values.is_empty()),
             examples,
             enum_labels: column.enum_labels.clone(),
         }
     }
+}
+
+/// A value of a check as results show the type: a number with every digit, or a text.
+fn shown(data_type: ColumnType, text: &str) -> Option<Box<RawValue>> {
+    let is_number = matches!(data_type, ColumnType::Bigint | ColumnType::Numeric | ColumnType::Double);
+    let json = if is_number { text.to_owned() } else { serde_json::to_string(text).ok()? };
+    RawValue::from_string(json).ok()
 }
 
 /// All metrics in service whose contracts name the table.

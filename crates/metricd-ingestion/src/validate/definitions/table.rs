@@ -4,6 +4,7 @@ use metricd_domain::{
     ColumnName, ColumnText, ColumnType, InvalidTableName, Load, Table, TableColumn, TableName, TableParts, TextFormat,
 };
 
+use super::checks::{ONE_OF, parse_checks};
 use super::declarations::read;
 use super::object::{Object, at_pointer};
 use crate::Reason;
@@ -12,7 +13,8 @@ use crate::json::Json;
 use crate::validate::Located;
 
 const KEYS: [&str; 9] = ["name", "file", "columns", "key", "timeColumn", "time_column", "indexes", "load", "format"];
-const COLUMN_KEYS: [&str; 5] = ["name", "type", "description", "unit", "required"];
+const COLUMN_KEYS: [&str; 9] =
+    ["name", "type", "description", "unit", "required", "minimum", "maximum", ONE_OF[0], ONE_OF[1]];
 const TIME_COLUMN: [&str; 2] = ["timeColumn", "time_column"];
 
 /// The tables of a file, in their order.
@@ -161,6 +163,7 @@ fn parse_column(object: &Object<'_>, findings: &mut Findings) -> Option<TableCol
         findings.refuse(object.here(), None, Reason::TableInvalid, format!("`type` is missing: {}", expected_types()));
     }
     let data_type = optional(object, "type", parse_type, findings).ok().flatten();
+    let checks = data_type.map(|data_type| parse_checks(object, data_type, findings)).unwrap_or_default();
     let text = |value: &Json| match value {
         Json::String(text) => Ok(text.clone()),
         other => Err(format!("expected a string, not {}", other.type_name())),
@@ -170,7 +173,7 @@ fn parse_column(object: &Object<'_>, findings: &mut Findings) -> Option<TableCol
     let description = optional(object, "description", description, findings).ok()?;
     let unit = optional(object, "unit", unit, findings).ok()?;
     let required = optional(object, "required", read::<bool>, findings).ok()?.unwrap_or_default();
-    Some(TableColumn { description, unit, required, ..TableColumn::new(name?, data_type?) })
+    Some(TableColumn { description, unit, required, checks, ..TableColumn::new(name?, data_type?) })
 }
 
 fn parse_type(value: &Json) -> Result<ColumnType, String> {

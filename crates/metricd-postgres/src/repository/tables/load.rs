@@ -1,11 +1,13 @@
 //! Loads rows into a table: directly by COPY if nothing has to be compared, otherwise by way of a stage.
 
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Text};
 use diesel::{PgConnection, sql_query};
 use metricd_database::TableSql;
 use metricd_domain::{Load, Table};
-use metricd_repository::{Ingestion, RepositoryError, RowForm, TableChanges, TableRefusalCause, TableUpdate};
+use metricd_repository::{
+    Ingestion, RepositoryError, RowForm, TableChanges, TableRefusal, TableRefusalCause, TableUpdate,
+};
 
 use super::attempt::{RefusedStatement, TableError, execute};
 use super::copy::copy;
@@ -14,6 +16,7 @@ use super::staged;
 
 const UNIQUE_VIOLATION: &str = "23505";
 const NOT_NULL_VIOLATION: &str = "23502";
+const CHECK_VIOLATION: &str = "23514";
 
 /// The contents of a table after they were loaded.
 #[derive(Debug, Default)]
@@ -75,7 +78,7 @@ pub(super) fn load(
         staged::load(connection, update, &sql, ingestion, changes)?
     };
     if !(is_new && !update.contents.is_empty() && !update.table.key().is_empty()) {
-        constrain(connection, &constraints)?;
+        constrain(connection, &constraints, &update.table, &sql)?;
     }
     analyze(connection, &sql, changes)?;
     Ok(loaded)
@@ -138,14 +141,14 @@ fn load_new_with_key(
     changes: &mut TableChanges,
 ) -> Result<Loaded, TableError> {
     let loaded = load_directly(connection, update, sql, (&mut *ingestion, path), changes)?;
-    match connection.transaction(|connection| constrain(connection, constraints)) {
+    match connection.transaction(|connection| constrain(connection, constraints, &update.table, sql)) {
         Ok(()) => Ok(loaded),
         Err(TableError::Refused(refused)) if refused.sqlstate == UNIQUE_VIOLATION => {
             // Nobody else sees the new table yet.
             execute(connection, &format!("TRUNCATE {}", sql.relation()))?;
             changes.rows.added = 0;
             let loaded = staged::load(connection, update, sql, ingestion, changes)?;
-            constrain(connection, constraints)?;
+            constrain(connection, constraints, &update.table, sql)?;
             Ok(loaded)
         }
         Err(error) => Err(error),
@@ -153,21 +156,55 @@ fn load_new_with_key(
 }
 
 /// Gives the table its constraints and its index. The rows that are stored may break them.
-fn constrain(connection: &mut PgConnection, constraints: &[String]) -> Result<(), TableError> {
+fn constrain(
+    connection: &mut PgConnection,
+    constraints: &[String],
+    table: &Table,
+    sql: &TableSql<'_>,
+) -> Result<(), TableError> {
     for statement in constraints {
-        execute(connection, statement).map_err(|error| match error {
-            TableError::Refused(refused) => TableError::Refused(RefusedStatement {
-                cause: match refused.sqlstate.as_str() {
-                    UNIQUE_VIOLATION => TableRefusalCause::KeyRepeated,
-                    NOT_NULL_VIOLATION => TableRefusalCause::ValueMissing,
-                    _ => TableRefusalCause::Database,
-                },
-                ..refused
-            }),
-            error => error,
-        })?;
+        let refused = match execute(connection, statement) {
+            Err(TableError::Refused(refused)) => refused,
+            done => {
+                done?;
+                continue;
+            }
+        };
+        let refused = match refused.sqlstate.as_str() {
+            UNIQUE_VIOLATION => RefusedStatement { cause: TableRefusalCause::KeyRepeated, ..refused },
+            NOT_NULL_VIOLATION => RefusedStatement { cause: TableRefusalCause::ValueMissing, ..refused },
+            CHECK_VIOLATION => match find_broken_check(connection, table, sql)? {
+                Some(TableRefusal { cause, column, message, .. }) => {
+                    RefusedStatement { cause, column, message, ..refused }
+                }
+                None => refused,
+            },
+            _ => refused,
+        };
+        return Err(TableError::Refused(refused));
     }
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct BrokenValue {
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+/// An example of a stored value that breaks a check, which PostgreSQL does not name.
+fn find_broken_check(
+    connection: &mut PgConnection,
+    table: &Table,
+    sql: &TableSql<'_>,
+) -> Result<Option<TableRefusal>, TableError> {
+    for (column, of_sql) in table.columns().iter().zip(&sql.columns) {
+        let Some(find) = sql.find_broken(of_sql) else { continue };
+        if let Some(found) = sql_query(find).get_result::<BrokenValue>(connection).optional()? {
+            return Ok(Some(TableRefusal::of_broken_check(column, &found.value)));
+        }
+    }
+    Ok(None)
 }
 
 /// Gives the planner the statistics of the rows, by which the cost of metrics is judged.

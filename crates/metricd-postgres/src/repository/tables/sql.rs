@@ -1,6 +1,6 @@
 //! A table of the domain as the statements of PostgreSQL name it.
 
-use metricd_database::{ColumnSql, TableSql};
+use metricd_database::{CheckSql, ColumnSql, TableSql};
 use metricd_domain::{ColumnName, TABLE_SCHEMA, Table};
 
 pub(super) fn table_sql(table: &Table) -> TableSql<'_> {
@@ -9,6 +9,11 @@ pub(super) fn table_sql(table: &Table) -> TableSql<'_> {
         data_type: column.data_type.name(),
         is_required: column.required,
         comment: column.comment(),
+        check: CheckSql {
+            minimum: column.checks.minimum.as_deref(),
+            maximum: column.checks.maximum.as_deref(),
+            one_of: &column.checks.one_of,
+        },
     });
     TableSql {
         schema: TABLE_SCHEMA,
