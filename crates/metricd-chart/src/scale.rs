@@ -28,7 +28,7 @@ const EXTREMES: std::ops::Range<f64> = 1e-290..1e300;
 impl NumberScale {
     /// An axis that shows all values from the lowest to the highest, with at most so many ticks between its ends.
     ///
-    /// Both ends are ticks. Values that are all equal stand in the middle, or on zero.
+    /// Both ends are ticks. Equal values are drawn in the middle, or on zero.
     pub(crate) fn new(low: f64, high: f64, most: usize, locale: Locale) -> Self {
         let (low, high) = widened(low.min(high), low.max(high));
         let largest = low.abs().max(high.abs());

@@ -12,7 +12,7 @@ use crate::extract::query_string::QueryString;
 #[expect(dead_code, reason = "read by the document alone")]
 pub(crate) struct SelectionParams {
     /// The columns to sort by, each with `-` before it to sort it in descending order: `-amount,country`. NULL is last in
-    /// both orders. A name with a comma, a dot or a double quote stands in double quotes. Without this, the order is that
+    /// both orders. Put a name with a comma, a dot or a double quote in double quotes. Without this, the order is that
     /// of the SQL.
     #[param(value_type = Option<Vec<String>>, style = Form, explode = false, min_items = 1, max_items = 20)]
     sort: Option<Vec<String>>,

@@ -23,7 +23,7 @@ pub(super) enum ColumnType<'a> {
     Container(Scalar<'a>),
     /// Any other type.
     Other,
-    /// A type of which PostgreSQL cannot sort values.
+    /// A type whose values PostgreSQL cannot sort.
     Unsortable,
 }
 
@@ -93,8 +93,8 @@ const SCALARS: &[(&str, &str, Option<&str>, Format<'static>, Family)] = &[
     ("datemultirange", "datemultirange", None, Format::Unvalidated, Family::Range),
 ];
 
-/// Built-in types without an order, of which results have values. PostgreSQL has rows of any columns compare until the
-/// first value without one, so they count.
+/// Built-in types without an order whose values a result may have. PostgreSQL compares two rows up to the first field
+/// without an order, so `record` is one of them.
 const UNSORTABLE: [&str; 13] =
     ["json", "jsonpath", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", "xid", "record", "void"];
 

@@ -93,7 +93,7 @@ impl Condition {
 
     fn is(name: &str, column_type: &ColumnType<'_>, value: &str) -> Result<Self, String> {
         let is_boolean = matches!(column_type, ColumnType::Scalar(scalar) if scalar.family == Family::Boolean);
-        // `IS NULL` would hold for a row of which every field is NULL, too.
+        // `IS NULL` would also hold for a row whose fields are all NULL.
         let test = match value.to_ascii_lowercase().as_str() {
             "null" => "IS NOT DISTINCT FROM NULL",
             "not_null" => "IS DISTINCT FROM NULL",

@@ -96,7 +96,7 @@ fn name<'a>(text: &'a str, delimiters: &[char]) -> Result<(Cow<'a, str>, &'a str
     let end = text.find(delimiters).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     if name.contains('"') {
-        return Err("a name with a double quote stands in double quotes, and has `\\\"` for each".to_owned());
+        return Err("a name with a double quote is written in double quotes, with `\\\"` for each".to_owned());
     }
     Ok((name.into(), rest))
 }

@@ -179,7 +179,7 @@ fn matches_running(running: &str, statement: &str) -> bool {
     running == statement || is_truncated || is_selected
 }
 
-/// The same for a statement of which a result is selected: its text, and more.
+/// The same for a statement with a selection: its text, and the selection after it.
 fn matches_selected(running: &str, statement: &str) -> bool {
     let is_whole = running.strip_prefix(statement).is_some_and(|rest| rest.starts_with("\n)"));
     is_whole || running.len() >= MIN_TRUNCATED_BYTES && statement.starts_with(running)

@@ -31,7 +31,7 @@ async fn files_have_more_rows_than_json() -> Result<()> {
 #[actix_web::test]
 async fn a_result_that_is_larger_than_its_share_is_marked_as_truncated() -> Result<()> {
     let app = app().await?;
-    // Texts that hardly compress: 4 MB, of which each of 50 metrics may have 1.3 MiB.
+    // Texts that hardly compress: 4 MB. The share of each of 50 metrics is 1.3 MiB.
     let mut state = 1_u64;
     let mut random = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
