@@ -131,6 +131,7 @@ pub mod catalog {
             digest -> Bytea,
             row_count -> Int8,
             loaded_at -> Timestamptz,
+            refused_count -> Int8,
         }
     }
 

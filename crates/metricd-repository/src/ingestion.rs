@@ -296,6 +296,12 @@ pub trait Ingestion: Debug + Send {
         Ok(0)
     }
 
+    /// The number of rows of a content that was read to its end, with those that the ingestion refused. A store records how
+    /// many of them it does not have.
+    fn read_rows(&self, _table: &TableName, _content: usize) -> u64 {
+        0
+    }
+
     /// Makes the report of the changes, and decides how the transaction ends.
     fn conclude(&mut self, changes: &Changes) -> Conclusion;
 }

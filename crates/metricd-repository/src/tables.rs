@@ -53,6 +53,8 @@ pub struct LoadedContent {
     pub digest: ContentDigest,
     /// The number of its rows that were stored or were stored already.
     pub row_count: u64,
+    /// The number of its rows that were refused.
+    pub refused_count: u64,
 }
 
 /// A table to store, which creates it if it is not stored.

@@ -216,16 +216,16 @@ pub(super) fn existing(
         existing.insert(stored.table.name().clone(), ExistingTable::new(stored.table));
     }
     find_alterations(connection, &mut existing)?;
-    let loads: Vec<(String, Vec<u8>, i64)> = table_loads::table
-        .order(table_loads::position)
-        .select((table_loads::table_name, table_loads::digest, table_loads::row_count))
-        .load(connection)
-        .map_err(failed)?;
-    for (name, digest, row_count) in loads {
+    let columns = (table_loads::table_name, table_loads::digest, table_loads::row_count, table_loads::refused_count);
+    let loads: Vec<(String, Vec<u8>, i64, i64)> =
+        table_loads::table.order(table_loads::position).select(columns).load(connection).map_err(failed)?;
+    for (name, digest, row_count, refused_count) in loads {
         let name = TableName::parse(name).map_err(corrupt)?;
         let digest = ContentDigest(digest.try_into().map_err(|_| corrupt("a digest"))?);
         if let Some(table) = existing.get_mut(&name) {
-            table.loads.push(LoadedContent { digest, row_count: row_count.try_into().map_err(corrupt)? });
+            let row_count = row_count.try_into().map_err(corrupt)?;
+            let refused_count = refused_count.try_into().map_err(corrupt)?;
+            table.loads.push(LoadedContent { digest, row_count, refused_count });
         }
     }
     let is_other = |name: &String| !existing.keys().any(|known| known.as_str() == name);
@@ -250,7 +250,7 @@ pub(super) fn store(
                 if of_table.changes_anything() {
                     record(connection, &update.table, &actor)?;
                 }
-                record_loads(connection, &update, before, &loaded)?;
+                record_loads(connection, &update, before, &loaded, ingestion)?;
                 of_table
             }
             Err(refusal) => TableChanges::of_refused(refusal),
@@ -339,6 +339,7 @@ fn record_loads(
     update: &TableUpdate,
     before: Option<&Table>,
     loaded: &Loaded,
+    ingestion: &dyn Ingestion,
 ) -> Result<(), RepositoryError> {
     let name = update.table.name().as_str();
     let is_changed = before.is_some_and(|before| *before != update.table);
@@ -348,18 +349,21 @@ fn record_loads(
             .execute(connection)
             .map_err(failed)?;
     }
-    for (content, row_count) in update.contents.iter().zip(&loaded.row_counts) {
+    for (index, (content, row_count)) in update.contents.iter().zip(&loaded.row_counts).enumerate() {
         let is_known = table_loads::table_name.eq(name).and(table_loads::digest.eq(content.0.as_slice()));
         let is_known = diesel::select(diesel::dsl::exists(table_loads::table.filter(is_known)));
         if !replaces && is_known.get_result::<bool>(connection).map_err(failed)? {
             continue;
         }
+        let refused_count = ingestion.read_rows(update.table.name(), index).saturating_sub(*row_count);
+        let refused_count = i64::try_from(refused_count).map_err(corrupt)?;
         let row_count = i64::try_from(*row_count).map_err(corrupt)?;
         diesel::insert_into(table_loads::table)
             .values((
                 table_loads::table_name.eq(name),
                 table_loads::digest.eq(content.0.as_slice()),
                 table_loads::row_count.eq(row_count),
+                table_loads::refused_count.eq(refused_count),
             ))
             .execute(connection)
             .map_err(failed)?;

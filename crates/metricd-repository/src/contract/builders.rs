@@ -138,6 +138,11 @@ impl Ingestion for TestIngestion {
         Ok(())
     }
 
+    fn read_rows(&self, table: &TableName, content: usize) -> u64 {
+        let found = self.tables.iter().find(|found| found.table.name() == table);
+        found.and_then(|found| found.contents.get(content)).map_or(0, |rows| rows.len() as u64)
+    }
+
     fn next_rows(&mut self, rows: &mut Vec<u8>) -> io::Result<u64> {
         // One row at a time, so that a store has to ask again.
         match (self.open_rows.0.pop_front(), self.open_rows.1) {

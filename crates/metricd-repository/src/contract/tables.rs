@@ -63,6 +63,13 @@ async fn loaded(repository: &Repository) -> Vec<(ContentDigest, u64)> {
     loads.iter().map(|content| (content.digest, content.row_count)).collect()
 }
 
+/// The number of refused rows of each content that was loaded.
+async fn refused_counts(repository: &Repository) -> Vec<u64> {
+    let (existing, _) = ingest(repository, Vec::new()).await;
+    let loads = existing.tables.get(&table_name("sales")).map(|existing| existing.loads.clone()).unwrap_or_default();
+    loads.iter().map(|content| content.refused_count).collect()
+}
+
 /// A new table is created and loaded. It is listed, and the next ingestion sees it with the contents that were loaded.
 pub async fn a_new_table_is_created_and_loaded(repository: Repository) {
     let table = sales(Load::Replace);
@@ -144,6 +151,7 @@ pub async fn the_first_row_of_a_key_is_stored(repository: Repository) {
     assert_eq!(counts(&changes), [2, 0, 0, 1, 0, 2]);
     let refused = |position| RefusedRow { content: 0, position, conflict: KeyConflict::InContents };
     assert_eq!(changes.refused, [refused(3), refused(5)]);
+    assert_eq!(refused_counts(&repository).await, [2]);
     assert_eq!(counts(&load(&repository, &table, &["a,1", "b,"]).await), [0, 0, 2, 0, 0, 0]);
 }
 
@@ -173,6 +181,7 @@ pub async fn several_contents_are_loaded_into_one_table(repository: Repository) 
     assert_eq!(changes.refused, [RefusedRow { content: 1, position: 1, conflict: KeyConflict::InContents }]);
     let loads = [(TestTable::digest(&["a,1", "b,2"]), 2), (TestTable::digest(&["b,3", "c,4"]), 1)];
     assert_eq!(loaded(&repository).await, loads);
+    assert_eq!(refused_counts(&repository).await, [0, 1]);
 }
 
 /// A table can get columns and wider types. Its rows stay, and its contents count as not loaded, unless rows are

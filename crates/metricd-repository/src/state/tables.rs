@@ -182,7 +182,8 @@ impl TableState {
         }
         if !contents.is_empty() {
             let rows = read_rows(ingestion, table.name(), contents)?;
-            self.load(table, rows, contents, &mut changes);
+            let read = (0..contents.len()).map(|content| ingestion.read_rows(table.name(), content)).collect();
+            self.load(table, rows, (contents, read), &mut changes);
             if changes.changes_anything() {
                 (self.changed_at, self.changed_by) = (Utc::now(), actor.clone());
             }
@@ -246,7 +247,14 @@ impl TableState {
         changes
     }
 
-    fn load(&mut self, table: &Table, rows: Vec<NewRow>, contents: &[ContentDigest], changes: &mut TableChanges) {
+    /// Loads rows of contents, each of which has so many rows in all.
+    fn load(
+        &mut self,
+        table: &Table,
+        rows: Vec<NewRow>,
+        (contents, read): (&[ContentDigest], Vec<u64>),
+        changes: &mut TableChanges,
+    ) {
         let mut counts = vec![0_u64; contents.len()];
         for row in &rows {
             counts[row.content] += 1;
@@ -271,9 +279,10 @@ impl TableState {
         if replaces {
             self.loads.clear();
         }
-        for (&digest, row_count) in contents.iter().zip(counts) {
+        for ((&digest, row_count), read) in contents.iter().zip(counts).zip(read) {
             if replaces || self.loads.iter().all(|known| known.digest != digest) {
-                self.loads.push(LoadedContent { digest, row_count });
+                let refused_count = read.saturating_sub(row_count);
+                self.loads.push(LoadedContent { digest, row_count, refused_count });
             }
         }
     }

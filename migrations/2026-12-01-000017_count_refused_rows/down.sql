@@ -1,0 +1,1 @@
+ALTER TABLE catalog.table_loads DROP COLUMN refused_count;
