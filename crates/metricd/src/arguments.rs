@@ -85,10 +85,11 @@ struct CommandLine {
 pub(crate) enum Command {
     /// Serve the metrics over HTTP (the default command).
     Serve(Box<ServeArguments>),
-    /// Validate files of definitions, queries and records, and store what is valid.
+    /// Validate definitions, queries and files of any rows, and store what is valid.
     ///
-    /// Recognises files by their content: definitions are JSON, queries are CSV with the columns `id,query`, records are
-    /// CSV, a JSON array or NDJSON with `id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category`.
+    /// Recognises files by their content: definitions are a JSON object with metrics, tables or layouts, queries are CSV
+    /// with the columns `id,query`. The rows of any other CSV, JSON, Parquet, Arrow or XLSX file become a table: `sales.csv`
+    /// is the table `sales`. The report says which types its columns get, why, and what is left to decide.
     ///
     /// Exit code: 0 stored, 1 failed, 2 refused: something in strict mode, everything otherwise.
     Ingest(IngestArguments),
@@ -133,7 +134,7 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub(crate) struct DatabaseArguments {
-    /// The owner's URL; the owner creates the schema and stores definitions and records:
+    /// The owner's URL; the owner creates the schema and stores definitions and tables:
     /// `postgres://user:password@host:port/database`. Put the password into the environment variable, not into the flag,
     /// which every user of the machine can see.
     ///
