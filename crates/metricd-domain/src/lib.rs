@@ -141,8 +141,8 @@ pub use report::{
 pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};
 pub use table::{
     BrokenCheck, ColumnChecks, ColumnJudge, ColumnName, ColumnText, ColumnType, InvalidChecks, InvalidColumnText,
-    InvalidTable, InvalidTableName, Load, MAX_LISTED_VALUES, MAX_TABLE_COLUMNS, TABLE_SCHEMA, Table, TableColumn,
-    TableName, TableParts, TextFormat,
+    InvalidTable, InvalidTableName, Load, MAX_LISTED_VALUES, MAX_TABLE_COLUMNS, ReadOptions, TABLE_SCHEMA, Table,
+    TableColumn, TableName, TableParts,
 };
 pub use tenant::{InvalidTenant, MAX_TENANT_CHARS, Tenant};
 pub use time_column::{InvalidTimeColumn, TimeColumn};

@@ -6,7 +6,7 @@ mod column;
 mod column_type;
 mod judge;
 mod name;
-mod text_format;
+mod read_options;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,7 +18,7 @@ pub use column::{ColumnText, InvalidColumnText, TableColumn};
 pub use column_type::ColumnType;
 pub use judge::{ColumnJudge, InvalidChecks, MAX_LISTED_VALUES};
 pub use name::{ColumnName, InvalidTableName, TableName};
-pub use text_format::TextFormat;
+pub use read_options::ReadOptions;
 
 /// The schema in which tables are made.
 pub const TABLE_SCHEMA: &str = "warehouse";
@@ -82,8 +82,8 @@ pub struct TableParts {
     #[serde(default)]
     pub load: Load,
     /// How text files are read.
-    #[serde(default, skip_serializing_if = "TextFormat::is_default")]
-    pub format: TextFormat,
+    #[serde(default, skip_serializing_if = "ReadOptions::is_default")]
+    pub format: ReadOptions,
     /// Whether definitions declare the columns. Otherwise they were chosen from the content of a file.
     #[serde(default)]
     pub declared: bool,
@@ -101,7 +101,7 @@ impl TableParts {
             time_column: None,
             indexes: Vec::new(),
             load: Load::default(),
-            format: TextFormat::default(),
+            format: ReadOptions::default(),
             declared: false,
         }
     }

@@ -14,8 +14,9 @@ use arrow_array::{
     ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow_ipc::writer::FileWriter;
+use metricd_domain::ReadOptions;
 use metricd_formats::read_formats;
-use metricd_ingestion::{Next, ReadOptions, SourceRow};
+use metricd_ingestion::{Next, SourceRow};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;

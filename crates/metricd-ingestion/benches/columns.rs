@@ -7,7 +7,7 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use metricd_domain::{ColumnName, ColumnType, TableColumn, TextFormat};
+use metricd_domain::{ColumnName, ColumnType, ReadOptions, TableColumn};
 use metricd_ingestion::{CellKind, SourceColumn, SourceRow, TypeChooser, TypedRowWriter};
 
 /// The number of rows.
@@ -63,7 +63,7 @@ fn choose(bencher: Bencher<'_, '_>, data_type: ColumnType) {
     let rows = rows(data_type);
     let columns = vec![SourceColumn { name: String::new(), data_type: None, description: None }; COLUMNS];
     bencher.counter(ItemsCount::new(ROWS * COLUMNS)).bench_local(|| {
-        let mut chooser = TypeChooser::new(&columns, &TextFormat::default()).expect("the format is valid");
+        let mut chooser = TypeChooser::new(&columns, &ReadOptions::default()).expect("the format is valid");
         for (line, row) in (2..).zip(&rows) {
             chooser.observe(line, black_box(row));
         }
@@ -78,7 +78,7 @@ fn write(bencher: Bencher<'_, '_>, data_type: ColumnType) {
         |index: usize| TableColumn::new(ColumnName::parse(format!("c{index}")).expect("the name is valid"), data_type);
     let columns: Vec<_> = (0..COLUMNS).map(column).collect();
     let positions: Vec<_> = (0..COLUMNS).map(Some).collect();
-    let mut writer = TypedRowWriter::new(&columns, &positions, &TextFormat::default()).expect("the format is valid");
+    let mut writer = TypedRowWriter::new(&columns, &positions, &ReadOptions::default()).expect("the format is valid");
     let (mut output, mut faults) = (Vec::new(), Vec::new());
     bencher.counter(ItemsCount::new(ROWS * COLUMNS)).bench_local(|| {
         output.clear();

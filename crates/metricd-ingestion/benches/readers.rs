@@ -8,7 +8,8 @@ use std::io::Cursor;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use metricd_ingestion::{CsvFormat, JsonFormat, Next, ReadOptions, SourceRow, TableFormat, decompress};
+use metricd_domain::ReadOptions;
+use metricd_ingestion::{CsvFormat, JsonFormat, Next, SourceRow, TableFormat, decompress};
 
 /// The number of rows.
 const ROWS: usize = 20_000;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, ChangeSource, EntryCounts, FileKind, IngestedFile, IngestionId, IngestionMode, IngestionReport, Location,
-    Outcome, TableName,
+    Outcome, ReadOptions, TableName,
 };
 use metricd_execution::SqlValidator;
 use metricd_repository::{
@@ -24,7 +24,7 @@ use crate::validate::{
     BrokenReader, FileDefinitions, ValidatedDefinitions, ValidationCache, ValidationFailure, parse_definitions,
     parse_queries, validate_readers,
 };
-use crate::{Input, InputError, Inputs, Progress, ReadError, ReadOptions, Reason, TableFormat};
+use crate::{Input, InputError, Inputs, Progress, ReadError, Reason, TableFormat};
 
 /// The maximum size of a file of definitions or queries, in bytes. Such files are held in memory.
 const MAX_DEFINITIONS_BYTES: u64 = 256 << 20;
@@ -361,6 +361,10 @@ impl Ingestion for FileIngestion {
             self.tables.files.iter().try_for_each(TableFile::check_unchanged)?;
         }
         Ok(count)
+    }
+
+    fn read_rows(&self, table: &TableName, content: usize) -> u64 {
+        self.rows.read_rows(table, content)
     }
 
     fn conclude(&mut self, changes: &Changes) -> Conclusion {

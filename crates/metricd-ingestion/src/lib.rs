@@ -78,6 +78,4 @@ pub use progress::Progress;
 pub use readers::{CopyFormat, CsvFormat, JsonFormat, decompress};
 pub use reason::Reason;
 pub use render::render;
-pub use source::{
-    CellKind, Next, ReadError, ReadOptions, ReadSeek, RowFault, SourceColumn, SourceRow, TableFormat, TableReader,
-};
+pub use source::{CellKind, Next, ReadError, ReadSeek, RowFault, SourceColumn, SourceRow, TableFormat, TableReader};

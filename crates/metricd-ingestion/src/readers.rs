@@ -18,13 +18,24 @@ pub use json::JsonFormat;
 
 use std::sync::Arc;
 
-use metricd_domain::MAX_TABLE_COLUMNS;
+use metricd_domain::{MAX_TABLE_COLUMNS, ReadOptions};
 
-use crate::{ReadError, Reason, RowFault, SourceColumn, TableFormat};
+use crate::{ReadError, Reason, RowFault, SourceColumn, TableFormat, TypeChooser};
 
 /// The formats of text. The last one detects any text.
 pub(crate) fn text_formats() -> [Arc<dyn TableFormat>; 3] {
     [Arc::new(CopyFormat), Arc::new(JsonFormat), Arc::new(CsvFormat)]
+}
+
+/// Checks the choices that no file can satisfy, whatever its content.
+///
+/// # Errors
+///
+/// What is wrong and what was expected, for people.
+pub(crate) fn check_options(options: &ReadOptions) -> Result<(), String> {
+    TypeChooser::new(&[], options).map_err(|error| error.to_string())?;
+    options.encoding.as_deref().map(text::find_encoding).transpose()?;
+    csv::separator(options).map(drop)
 }
 
 /// The number of characters of a faulty text that is kept.

@@ -87,6 +87,7 @@ reasons! {
     TableViolated = "table-violated": "stored rows break the key, the required column or the check that is declared",
     TableEmptied = "table-emptied": "the files have no row for a table whose rows they replace",
     TableIncomplete = "table-incomplete": "rows were refused, and the stored rows that they would have replaced are removed",
+    RowsRefusedBefore = "rows-refused-before": "rows of the file were refused when it was appended, and appending it again would repeat the others",
     MetricBroken = "metric-broken": "the SQL of a stored metric that reads the table would not be valid any more",
     HeaderMissing = "header-missing": "the first line has data instead of column names",
     HeaderRepeated = "header-repeated": "the row repeats the column names of the header",

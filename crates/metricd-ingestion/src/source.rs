@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 use std::io::{self, Read, Seek};
 
-use metricd_domain::{ColumnType, TextFormat};
+use metricd_domain::{ColumnType, ReadOptions};
 
 /// A file that an adapter reads.
 pub trait ReadSeek: Read + Seek + Send {}
@@ -31,17 +31,6 @@ pub trait TableFormat: Debug + Send + Sync {
     ///
     /// [`ReadError`] if the file cannot be read, or is not what it begins as.
     fn open(&self, file: Box<dyn ReadSeek>, options: &ReadOptions) -> Result<Box<dyn TableReader>, ReadError>;
-}
-
-/// How a file is read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReadOptions {
-    /// The choices for text.
-    pub text: TextFormat,
-    /// The sheet of a workbook. `None` for the first one.
-    pub sheet: Option<String>,
-    /// Whether the first row of a text file has values instead of names. The columns have no names then.
-    pub no_header: bool,
 }
 
 /// A column of a file.

@@ -3,7 +3,7 @@
 //! If a folder has the folders `1`, `2` and so on, their files are ingested one after another into the same store. A
 //! file `mode` contains `strict`, `dry-run`, `overwrite-edits`, `allow-empty` or `choose-types`, and applies to all of them. A file `edits.json` in a
 //! folder is not ingested. It contains metrics by id, each with the `sql` or the `rows` limit that it gets over HTTP
-//! before the files of the folder are ingested.
+//! before the files of the folder are ingested. A file `read.json` in a folder says how its files of rows are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -18,7 +18,8 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use metricd_database::Outage;
 use metricd_domain::{
-    Actor, ChangeSource, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, Outcome, SqlText,
+    Actor, ChangeSource, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, Outcome, ReadOptions,
+    SqlText,
 };
 use metricd_execution::{
     Allowed, PendingTable, PendingTableError, Resolution, Resolvable, ResolveError, Resolver, SqlValidator,
@@ -53,14 +54,16 @@ impl Resolver for AcceptAll {
     }
 }
 
-fn options(folder: &Path) -> Result<IngestOptions> {
+fn options(folder: &Path, step: &Path) -> Result<IngestOptions> {
     let mode = fs::read_to_string(folder.join("mode")).unwrap_or_default();
+    let read = fs::read_to_string(step.join("read.json"));
     Ok(IngestOptions {
         mode: if mode.trim() == "strict" { IngestionMode::Strict } else { IngestionMode::Lenient },
         dry_run: mode.trim() == "dry-run",
         overwrite_edits: mode.trim() == "overwrite-edits",
         choose_types: mode.trim() == "choose-types",
         allow_empty: mode.trim() == "allow-empty",
+        read: read.map_or(Ok(ReadOptions::default()), |json| serde_json::from_str(&json))?,
         ingestion_id: IngestionId("00000000-0000-7000-8000-000000000001".parse()?),
         now: || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default(),
         ..IngestOptions::default()
@@ -178,7 +181,7 @@ async fn run(folder: &Path) -> Result<String> {
         let mut files: Vec<PathBuf> = fs::read_dir(&step)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
         edit(&repository, &step).await?;
         // insta writes `report.snap.new` next to a snapshot that differs.
-        let others = ["mode", "report.snap", "report.snap.new", "edits.json"];
+        let others = ["mode", "report.snap", "report.snap.new", "edits.json", "read.json"];
         let is_input = |path: &PathBuf| !others.iter().any(|name| path.ends_with(name));
         files.retain(is_input);
         files.sort();
@@ -186,7 +189,7 @@ async fn run(folder: &Path) -> Result<String> {
         let before = repository.list_definitions(&DefinitionFilter::default(), None, 100).await?;
         let validator = SqlValidator::new(Arc::new(AcceptAll), &BTreeSet::new()).await?;
         let progress = Arc::new(RecordedProgress::default());
-        let report = ingest(&repository, validator, inputs, options(folder)?, progress.clone()).await?;
+        let report = ingest(&repository, validator, inputs, options(folder, &step)?, progress.clone()).await?;
         progress.check()?;
         check_sums(&report)?;
         if report.outcome != Outcome::DryRun {
@@ -272,7 +275,7 @@ async fn an_edit_during_the_ingestion_is_kept_and_reported() -> Result<()> {
     let ingest = async |resolver: Arc<dyn Resolver>| {
         let validator = SqlValidator::new(resolver, &BTreeSet::new()).await?;
         let inputs = Inputs::find(&[folder.path().to_owned()])?;
-        anyhow::Ok(ingest(repository.as_ref(), validator, inputs, options(&cases)?, Arc::new(())).await?)
+        anyhow::Ok(ingest(repository.as_ref(), validator, inputs, options(&cases, &cases)?, Arc::new(())).await?)
     };
     ingest(Arc::new(AcceptAll)).await?;
 

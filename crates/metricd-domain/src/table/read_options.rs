@@ -1,13 +1,13 @@
-//! How text files are read into a table, where their content does not decide it.
+//! How files are read into a table, where their content does not decide it.
 
 use serde::{Deserialize, Serialize};
 
-/// The choices that the content of a text file cannot show. By default, nothing is guessed.
+/// The choices that the content of a file cannot show. By default, nothing is guessed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TextFormat {
-    /// The encoding, by its name in the WHATWG Encoding Standard, such as `windows-1252`. `None` for UTF-8, or UTF-16
-    /// with a byte order mark.
+pub struct ReadOptions {
+    /// The encoding of a text file, by its name in the WHATWG Encoding Standard, such as `windows-1252`. `None` for
+    /// UTF-8, or UTF-16 with a byte order mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
     /// The character between fields. `None` to detect a comma, a semicolon, a tab or a vertical bar.
@@ -22,12 +22,33 @@ pub struct TextFormat {
     /// Unquoted texts that mean no value, in addition to an empty field and `\N`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nulls: Vec<String>,
+    /// The sheet of a workbook. `None` for the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
+    /// Whether the first row of a text file has values instead of names. The columns have no names then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_header: bool,
 }
 
-impl TextFormat {
+impl ReadOptions {
     /// Whether nothing is chosen.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// These choices, and those of `other` about what these leave open.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        let nulls = if self.nulls.is_empty() { &other.nulls } else { &self.nulls };
+        Self {
+            encoding: self.encoding.clone().or_else(|| other.encoding.clone()),
+            delimiter: self.delimiter.or(other.delimiter),
+            decimal_comma: self.decimal_comma || other.decimal_comma,
+            date_format: self.date_format.clone().or_else(|| other.date_format.clone()),
+            nulls: nulls.clone(),
+            sheet: self.sheet.clone().or_else(|| other.sheet.clone()),
+            no_header: self.no_header || other.no_header,
+        }
     }
 }

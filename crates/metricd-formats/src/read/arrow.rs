@@ -14,7 +14,8 @@ use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::{read_dictionary, read_record_batch};
 use arrow_ipc::{Message, MessageHeader, root_as_footer, root_as_message};
 use arrow_schema::{ArrowError, SchemaRef};
-use metricd_ingestion::{ReadError, ReadOptions, ReadSeek, TableFormat, TableReader};
+use metricd_domain::ReadOptions;
+use metricd_ingestion::{ReadError, ReadSeek, TableFormat, TableReader};
 
 use self::layout::{MAX_BATCH_BYTES, check_blocks, decoded_bytes, position_of};
 use super::file::{FileReader, SharedFile};

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, FieldRef, Schema};
-use metricd_ingestion::{ReadError, ReadOptions, ReadSeek, TableFormat, TableReader};
+use metricd_domain::ReadOptions;
+use metricd_ingestion::{ReadError, ReadSeek, TableFormat, TableReader};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,

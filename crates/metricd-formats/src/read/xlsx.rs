@@ -13,10 +13,9 @@ mod xml;
 
 use std::collections::BTreeMap;
 
-use metricd_domain::MAX_TABLE_COLUMNS;
+use metricd_domain::{MAX_TABLE_COLUMNS, ReadOptions};
 use metricd_ingestion::{
-    CellKind, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat,
-    TableReader,
+    CellKind, Next, ReadError, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat, TableReader,
 };
 
 use self::cells::{Cell, CellFault, Cells, Value, cell_name};

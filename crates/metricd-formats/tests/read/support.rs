@@ -3,11 +3,9 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use metricd_domain::ColumnType;
+use metricd_domain::{ColumnType, ReadOptions};
 use metricd_formats::read_formats;
-use metricd_ingestion::{
-    CellKind, Next, ReadError, ReadOptions, Reason, RowFault, SourceColumn, SourceRow, TableFormat,
-};
+use metricd_ingestion::{CellKind, Next, ReadError, Reason, RowFault, SourceColumn, SourceRow, TableFormat};
 
 /// The rows of a file.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 
 use std::io::{Cursor, Write};
 
-use metricd_ingestion::{CellKind, ReadError, ReadOptions, Reason};
+use metricd_domain::ReadOptions;
+use metricd_ingestion::{CellKind, ReadError, Reason};
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook, Worksheet};
 use zip::write::SimpleFileOptions;
 

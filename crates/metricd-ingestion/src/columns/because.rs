@@ -34,6 +34,12 @@ pub(super) fn explain(column: &ColumnState) -> (ColumnType, String, Option<Strin
         let because = if column.empty_texts > 0 { "no values but empty texts" } else { "no values" };
         return (ColumnType::Text, because.to_owned(), None);
     }
+    if let Some(other) = &column.decimal_comma_in {
+        let because = format!("text: the point separates thousands if the comma is the decimal sign, as in `{other}`");
+        let choice = "the values look like numbers, whose point separates thousands or is the decimal sign: pass \
+                      `--decimal-comma` if it separates thousands, otherwise declare the type `numeric`";
+        return (ColumnType::Text, because, Some(choice.to_owned()));
+    }
     let found = PREFERENCE.into_iter().find(|(bit, ..)| column.fits & bit != 0);
     match (found, column.null_spellings.first()) {
         (Some((_, data_type, one, many)), None) => {
@@ -137,7 +143,7 @@ fn notation_choice(column: &ColumnState) -> Option<String> {
             .to_owned()
     } else if has(PERCENT) {
         "the values look like percentages: export them as numbers, and declare the `unit`".to_owned()
-    } else if has(TRAILING_MINUS) {
+    } else if has(TRAILING_MINUS) && column.has_trailing_minus {
         "the values look like numbers with the minus sign at the end: declare the type `numeric`, and `decimal_comma` if \
          the comma is the decimal sign"
             .to_owned()

@@ -1,6 +1,6 @@
 //! Chooses the types of columns from every value of a file.
 
-use metricd_domain::{ColumnType, TextFormat};
+use metricd_domain::{ColumnType, ReadOptions};
 
 use super::because;
 use super::describe::describe;
@@ -22,6 +22,7 @@ const MAX_SPELLINGS: usize = 8;
 #[derive(Debug)]
 pub struct TypeChooser {
     format: ValueFormat,
+    names: Vec<String>,
     columns: Vec<ColumnState>,
 }
 
@@ -50,9 +51,10 @@ impl TypeChooser {
     /// # Errors
     ///
     /// [`InvalidDateFormat`] if the format of dates is none.
-    pub fn new(columns: &[SourceColumn], format: &TextFormat) -> Result<Self, InvalidDateFormat> {
+    pub fn new(columns: &[SourceColumn], format: &ReadOptions) -> Result<Self, InvalidDateFormat> {
+        let names = columns.iter().map(|column| column.name.clone()).collect();
         let columns = columns.iter().map(|column| ColumnState::new(column.data_type)).collect();
-        Ok(Self { format: ValueFormat::new(format)?, columns })
+        Ok(Self { format: ValueFormat::new(format)?, names, columns })
     }
 
     /// Sees the next row, which begins on this line. Cells beyond the columns are ignored.
@@ -64,7 +66,13 @@ impl TypeChooser {
 
     /// The type of each column.
     #[must_use]
-    pub fn finish(self) -> Vec<ColumnChoice> {
+    pub fn finish(mut self) -> Vec<ColumnChoice> {
+        // In a file with a decimal comma, the point of `1.234` separates thousands.
+        if let Some(proof) = self.columns.iter().position(ColumnState::has_decimal_comma) {
+            for column in self.columns.iter_mut().filter(|column| column.may_have_thousands()) {
+                column.decimal_comma_in = self.names.get(proof).cloned();
+            }
+        }
         self.columns.into_iter().map(ColumnState::finish).collect()
     }
 }
@@ -108,6 +116,10 @@ pub(super) struct ColumnState {
     pub(super) first: Option<Seen>,
     pub(super) counterexample: Option<Counterexample>,
     pub(super) null_spellings: Vec<NullSpelling>,
+    /// Whether a value that excluded types or notations ends with a minus sign.
+    pub(super) has_trailing_minus: bool,
+    /// The column whose values show that the file has a decimal comma, if that changes the values of this one.
+    pub(super) decimal_comma_in: Option<String>,
     nulls: u64,
     padded: u64,
     first_padded: u64,
@@ -124,11 +136,25 @@ impl ColumnState {
             first: None,
             counterexample: None,
             null_spellings: Vec::new(),
+            has_trailing_minus: false,
+            decimal_comma_in: None,
             nulls: 0,
             padded: 0,
             first_padded: 0,
             examples: Vec::new(),
         }
+    }
+
+    /// Whether the values are numbers with a decimal comma, and are none with a point.
+    fn has_decimal_comma(&self) -> bool {
+        let (fits, values) = (self.fits & (TYPES | fits::DECIMAL_COMMA | fits::THOUSANDS), self.values);
+        fits == fits::DECIMAL_COMMA && values > 0
+    }
+
+    /// Whether each value is a number with a decimal point, and another one if the point separates thousands.
+    fn may_have_thousands(&self) -> bool {
+        let fits = self.fits & (fits::BIGINT | fits::NUMERIC | fits::DECIMAL_COMMA);
+        fits == fits::NUMERIC | fits::DECIMAL_COMMA && self.declared.is_none() && self.values > 0
     }
 
     #[inline]
@@ -172,6 +198,7 @@ impl ColumnState {
     #[cold]
     fn narrow(&mut self, mut remaining: u32, (line, kind, text): (u64, CellKind, &str), format: &ValueFormat) {
         let seen = Seen { line, kind, value: shown(text) };
+        self.has_trailing_minus |= text.ends_with('-');
         if remaining & TYPES == 0 && seen.kind == CellKind::Untyped && looks::is_null_spelling(&seen.value) {
             self.count_null_spelling(seen);
             return;

@@ -195,7 +195,7 @@ pub(super) fn is_uuid(bytes: &[u8]) -> bool {
 
 /// Whether the text looks like a value of a type other than text, or like no value, and not like the name of a column.
 pub(crate) fn is_data(text: &str) -> bool {
-    let Ok(format) = ValueFormat::new(&metricd_domain::TextFormat::default()) else { return false };
+    let Ok(format) = ValueFormat::new(&metricd_domain::ReadOptions::default()) else { return false };
     let text = super::format::trim(text);
     text.is_empty() || of(CellKind::Untyped, text, ALL, &format) & !(YES_NO | MONTH_NAME) != 0
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::format::{Fixed, Item, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
-use metricd_domain::TextFormat;
+use metricd_domain::ReadOptions;
 
 /// An instant with different numbers in each field, which shows the fields that a format has.
 const SAMPLE: &str = "2001-02-03T14:05:06.789+01:00";
@@ -34,7 +34,7 @@ pub(super) struct ValueFormat {
 }
 
 impl ValueFormat {
-    pub(super) fn new(format: &TextFormat) -> Result<Self, InvalidDateFormat> {
+    pub(super) fn new(format: &ReadOptions) -> Result<Self, InvalidDateFormat> {
         let dates = format.date_format.as_deref().map(DateFormat::new).transpose()?;
         let is_contradicted = |iso: &str| {
             let read = dates.as_ref().and_then(|dates| dates.iso(iso));
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     fn format(date_format: &str) -> Result<ValueFormat, InvalidDateFormat> {
-        ValueFormat::new(&TextFormat { date_format: Some(date_format.to_owned()), ..TextFormat::default() })
+        ValueFormat::new(&ReadOptions { date_format: Some(date_format.to_owned()), ..ReadOptions::default() })
     }
 
     #[test]

@@ -192,13 +192,13 @@ fn number(bytes: &[u8]) -> Option<(Part, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use metricd_domain::TextFormat;
+    use metricd_domain::ReadOptions;
 
     use super::*;
 
     #[test]
     fn ambiguous_notations_are_recognised() {
-        let format = ValueFormat::new(&TextFormat::default()).unwrap();
+        let format = ValueFormat::new(&ReadOptions::default()).unwrap();
         let long = YEAR_LONG | TIME_NONE;
         for (text, expected) in [
             ("01/02/2025", DMY_SLASH | MDY_SLASH | long),

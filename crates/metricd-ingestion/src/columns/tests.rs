@@ -2,7 +2,7 @@
 
 mod properties;
 
-use metricd_domain::{ColumnName, ColumnType, TableColumn, TextFormat};
+use metricd_domain::{ColumnName, ColumnType, ReadOptions, TableColumn};
 
 use super::{ColumnChoice, TypeChooser, TypedRowWriter};
 use crate::CellKind::{self, Boolean, Json, Null, Number, String as Text, Typed, Untyped};
@@ -25,7 +25,7 @@ fn table_column(data_type: ColumnType) -> TableColumn {
 }
 
 /// Chooses the type of one column whose values begin on line 2.
-fn choose_cells(format: &TextFormat, cells: &[(CellKind, &str)]) -> ColumnChoice {
+fn choose_cells(format: &ReadOptions, cells: &[(CellKind, &str)]) -> ColumnChoice {
     let mut chooser = TypeChooser::new(&[source_column(None)], format).unwrap();
     for (line, cell) in (2..).zip(cells) {
         chooser.observe(line, &row(&[*cell]));
@@ -34,7 +34,7 @@ fn choose_cells(format: &TextFormat, cells: &[(CellKind, &str)]) -> ColumnChoice
 }
 
 fn choose(values: &[&str]) -> ColumnChoice {
-    choose_cells(&TextFormat::default(), &untyped(values))
+    choose_cells(&ReadOptions::default(), &untyped(values))
 }
 
 fn untyped<'a>(values: &[&'a str]) -> Vec<(CellKind, &'a str)> {
@@ -42,7 +42,7 @@ fn untyped<'a>(values: &[&'a str]) -> Vec<(CellKind, &'a str)> {
 }
 
 /// Writes a row of one value.
-fn write_cell(column: &TableColumn, format: &TextFormat, cell: (CellKind, &str)) -> Result<String, RowFault> {
+fn write_cell(column: &TableColumn, format: &ReadOptions, cell: (CellKind, &str)) -> Result<String, RowFault> {
     let mut writer = TypedRowWriter::new(std::slice::from_ref(column), &[Some(0)], format).unwrap();
     let (mut output, mut faults) = (Vec::new(), Vec::new());
     let is_written = writer.write(2, &row(&[cell]), &mut output, &mut faults);
@@ -57,7 +57,7 @@ fn write_cell(column: &TableColumn, format: &TextFormat, cell: (CellKind, &str))
 }
 
 fn write(data_type: ColumnType, text: &str) -> Result<String, Reason> {
-    write_cell(&table_column(data_type), &TextFormat::default(), (Untyped, text)).map_err(|fault| fault.reason)
+    write_cell(&table_column(data_type), &ReadOptions::default(), (Untyped, text)).map_err(|fault| fault.reason)
 }
 
 #[test]
@@ -216,25 +216,54 @@ fn what_a_person_must_decide_is_a_hint() {
 }
 
 #[test]
+fn a_decimal_comma_in_one_column_makes_points_in_others_ambiguous() {
+    let choose_two = |rows: &[[&str; 2]]| {
+        let columns = ["n", "p"].map(|name| SourceColumn { name: name.to_owned(), ..source_column(None) });
+        let mut chooser = TypeChooser::new(&columns, &ReadOptions::default()).unwrap();
+        for (line, cells) in (2..).zip(rows) {
+            chooser.observe(line, &row(&cells.map(|cell| (Untyped, cell))));
+        }
+        let [n, p]: [ColumnChoice; 2] = chooser.finish().try_into().unwrap();
+        (n, p.data_type)
+    };
+    let (n, p) = choose_two(&[["1.234", "12,5"], ["5", "1.000,00"]]);
+    assert_eq!((n.data_type, p), (ColumnType::Text, ColumnType::Text));
+    assert_eq!(n.because, "text: the point separates thousands if the comma is the decimal sign, as in `p`");
+    assert!(n.choice.unwrap().contains("pass `--decimal-comma`"));
+    // Whole numbers are the same, and `1.5` has a decimal point for sure.
+    assert_eq!(choose_two(&[["1234", "12,5"]]).0.data_type, ColumnType::Bigint);
+    assert_eq!(choose_two(&[["1.234", "12,5"], ["1.5", "2,5"]]).0.data_type, ColumnType::Numeric);
+    // A comma that may separate thousands, or that is in a text, shows nothing.
+    assert_eq!(choose_two(&[["1.234", "1,234"]]).0.data_type, ColumnType::Numeric);
+    assert_eq!(choose_two(&[["1.234", "a, b"]]).0.data_type, ColumnType::Numeric);
+}
+
+#[test]
+fn a_minus_sign_at_the_end_is_named_only_if_there_is_one() {
+    assert!(choose(&["12,5-", "2,75"]).choice.unwrap().contains("minus sign at the end"));
+    assert_eq!(choose(&["1.5", "2,75"]).choice, None);
+}
+
+#[test]
 fn declared_notations_are_read() {
-    let comma = TextFormat { decimal_comma: true, ..TextFormat::default() };
-    let choose_type = |format: &TextFormat, values: &[&str]| choose_cells(format, &untyped(values)).data_type;
+    let comma = ReadOptions { decimal_comma: true, ..ReadOptions::default() };
+    let choose_type = |format: &ReadOptions, values: &[&str]| choose_cells(format, &untyped(values)).data_type;
     assert_eq!(choose_type(&comma, &["1.234,56", "1234,5", "-7"]), ColumnType::Numeric);
     assert_eq!(choose_type(&comma, &["1.234", "5"]), ColumnType::Bigint);
     assert_eq!(choose_type(&comma, &["1.5"]), ColumnType::Text);
     assert_eq!(choose_type(&comma, &["2025-06-01"]), ColumnType::Date);
-    let days = TextFormat { date_format: Some("%d/%m/%Y".to_owned()), ..TextFormat::default() };
+    let days = ReadOptions { date_format: Some("%d/%m/%Y".to_owned()), ..ReadOptions::default() };
     assert_eq!(choose_type(&days, &["01/02/2025", "31/12/2025"]), ColumnType::Date);
     assert_eq!(choose_type(&days, &["2025-06-01"]), ColumnType::Date);
     assert_eq!(choose_type(&days, &["12/31/2025"]), ColumnType::Text);
     assert_eq!(choose_cells(&days, &[(Text, "01/02/2025")]).data_type, ColumnType::Date);
-    let swapped = TextFormat { date_format: Some("%Y-%d-%m".to_owned()), ..TextFormat::default() };
+    let swapped = ReadOptions { date_format: Some("%Y-%d-%m".to_owned()), ..ReadOptions::default() };
     assert_eq!(choose_type(&swapped, &["2025-31-01"]), ColumnType::Date);
     assert_eq!(choose_type(&swapped, &["2025-01-31"]), ColumnType::Text);
-    let nulls = TextFormat { nulls: vec!["NA".to_owned(), "n. a.".to_owned()], ..TextFormat::default() };
+    let nulls = ReadOptions { nulls: vec!["NA".to_owned(), "n. a.".to_owned()], ..ReadOptions::default() };
     let choice = choose_cells(&nulls, &untyped(&["NA", "1", " n. a. "]));
     assert_eq!((choice.data_type, choice.values, choice.nulls), (ColumnType::Bigint, 1, 2));
-    let zone = TextFormat { date_format: Some("%d/%m/%Y %H:%M %Z".to_owned()), ..TextFormat::default() };
+    let zone = ReadOptions { date_format: Some("%d/%m/%Y %H:%M %Z".to_owned()), ..ReadOptions::default() };
     assert!(TypeChooser::new(&[], &zone).is_err());
 }
 
@@ -260,12 +289,12 @@ fn the_kinds_of_cells_limit_the_types() {
         (&[(Number, "1"), (Boolean, "true")], ColumnType::Text),
         (&[(Text, "")], ColumnType::Text),
     ] {
-        assert_eq!(choose_cells(&TextFormat::default(), cells).data_type, expected, "{cells:?}");
+        assert_eq!(choose_cells(&ReadOptions::default(), cells).data_type, expected, "{cells:?}");
     }
-    let mixed = choose_cells(&TextFormat::default(), &[(Number, "1"), (Text, "x")]);
+    let mixed = choose_cells(&ReadOptions::default(), &[(Number, "1"), (Text, "x")]);
     let because = "text: line 3 has `x`, a text, and line 2 has a whole number; the file has values of several kinds";
     assert_eq!(mixed.because, because);
-    let mut chooser = TypeChooser::new(&[source_column(Some(ColumnType::Double))], &TextFormat::default()).unwrap();
+    let mut chooser = TypeChooser::new(&[source_column(Some(ColumnType::Double))], &ReadOptions::default()).unwrap();
     chooser.observe(1, &row(&[(Typed, "NaN")]));
     let choice = chooser.finish().remove(0);
     assert_eq!((choice.data_type, choice.values), (ColumnType::Double, 1));
@@ -367,21 +396,22 @@ fn a_refused_value_names_its_reason() {
 #[test]
 fn the_file_marks_empty_texts_and_exact_texts() {
     let column = table_column(ColumnType::Text);
-    let written = |kind, text| write_cell(&column, &TextFormat::default(), (kind, text)).unwrap();
+    let written = |kind, text| write_cell(&column, &ReadOptions::default(), (kind, text)).unwrap();
     assert_eq!(written(Text, ""), "\"\"");
     assert_eq!(written(Text, "\\N"), "\\N");
     assert_eq!(written(Typed, " "), " ");
     assert_eq!(written(Null, ""), "");
     assert_eq!(written(Untyped, ""), "");
     let column = table_column(ColumnType::Date);
-    let written = |kind, text| write_cell(&column, &TextFormat::default(), (kind, text));
+    let written = |kind, text| write_cell(&column, &ReadOptions::default(), (kind, text));
     assert_eq!(written(Text, "").as_deref(), Ok(""));
     assert_eq!(written(Text, " 2025-06-01").unwrap_err().reason, Reason::DateInvalid);
 }
 
 #[test]
 fn declared_notations_are_written() {
-    let format = TextFormat { decimal_comma: true, date_format: Some("%d.%m.%Y".to_owned()), ..TextFormat::default() };
+    let format =
+        ReadOptions { decimal_comma: true, date_format: Some("%d.%m.%Y".to_owned()), ..ReadOptions::default() };
     let written = |data_type, cell| write_cell(&table_column(data_type), &format, cell).map_err(|fault| fault.reason);
     assert_eq!(written(ColumnType::Numeric, (Untyped, "1.234,50")).as_deref(), Ok("1234.50"));
     assert_eq!(written(ColumnType::Bigint, (Untyped, "1.234")).as_deref(), Ok("1234"));
@@ -404,7 +434,7 @@ fn all_faults_of_a_row_are_reported_and_nothing_is_written() {
         TableColumn::new(name("later"), ColumnType::Text),
     ];
     columns[0].required = true;
-    let mut writer = TypedRowWriter::new(&columns, &[Some(2), Some(0), Some(1)], &TextFormat::default()).unwrap();
+    let mut writer = TypedRowWriter::new(&columns, &[Some(2), Some(0), Some(1)], &ReadOptions::default()).unwrap();
     let (mut output, mut faults) = (b"before\n".to_vec(), Vec::new());
     assert!(!writer.write(7, &row(&[(Untyped, "x"), (Untyped, "n"), (Untyped, " ")]), &mut output, &mut faults));
     assert_eq!(output, b"before\n");

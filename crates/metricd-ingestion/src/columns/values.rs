@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use metricd_domain::{ColumnType, TextFormat};
+use metricd_domain::{ColumnType, ReadOptions};
 
 use super::fits::is_uuid;
 use super::format::{ValueFormat, trim};
@@ -71,7 +71,7 @@ pub(super) fn write(
 ///
 /// What was expected, if the text is no value of the type.
 pub(crate) fn written_value(data_type: ColumnType, kind: CellKind, text: &str) -> Result<String, String> {
-    let format = ValueFormat::new(&TextFormat::default()).map_err(|error| error.to_string())?;
+    let format = ValueFormat::new(&ReadOptions::default()).map_err(|error| error.to_string())?;
     let mut output = Vec::new();
     match write(data_type, kind, text, &format, &mut output) {
         Ok(Written::Value) => String::from_utf8(output).map_err(|error| error.to_string()),

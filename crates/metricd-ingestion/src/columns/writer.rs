@@ -2,7 +2,7 @@
 
 use std::str::from_utf8;
 
-use metricd_domain::{BrokenCheck, ColumnJudge, ColumnType, TableColumn, TextFormat};
+use metricd_domain::{BrokenCheck, ColumnJudge, ColumnType, ReadOptions, TableColumn};
 
 use super::format::{InvalidDateFormat, ValueFormat, trim};
 use super::row_size::{MAX_ROW_BYTES, RowSize};
@@ -55,7 +55,7 @@ impl TypedRowWriter {
     pub fn new(
         columns: &[TableColumn],
         positions: &[Option<usize>],
-        format: &TextFormat,
+        format: &ReadOptions,
     ) -> Result<Self, InvalidDateFormat> {
         let positions = positions.iter().copied().chain(std::iter::repeat(None));
         let target = |(column, position): (&TableColumn, Option<usize>)| Target {

@@ -3,15 +3,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::str::from_utf8;
 
-use metricd_domain::MAX_TABLE_COLUMNS;
+use metricd_domain::{MAX_TABLE_COLUMNS, ReadOptions};
 
 use super::text::{TextInput, decoded_beginning};
 use super::{not_utf8, row_fault, too_many_columns, untyped_column};
 use crate::csv::{MAX_RECORD_BYTES, explain_width};
-use crate::{
-    CellKind, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat,
-    TableReader,
-};
+use crate::{CellKind, Next, ReadError, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat, TableReader};
 
 /// A plain dump of one table, as `pg_dump --table` writes it. Other SQL in it is skipped.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,7 +31,7 @@ impl TableFormat for CopyFormat {
     }
 
     fn open(&self, file: Box<dyn ReadSeek>, options: &ReadOptions) -> Result<Box<dyn TableReader>, ReadError> {
-        let input = TextInput::open(file, options.text.encoding.as_deref())?;
+        let input = TextInput::open(file, options.encoding.as_deref())?;
         let mut lines = Lines { input: BufReader::new(input), line: 0, text: Vec::new() };
         while lines.next()? != Line::End {
             let Some(statement) = Statement::parse(&lines.text) else { continue };

@@ -2,17 +2,14 @@
 
 use std::str::from_utf8;
 
-use metricd_domain::{MAX_TABLE_COLUMNS, TextFormat};
+use metricd_domain::{MAX_TABLE_COLUMNS, ReadOptions};
 
 use super::text::{TextInput, decoded_beginning};
 use super::{not_utf8, row_fault, too_many_columns, untyped_column};
 use crate::buffer::strip_byte_order_mark;
 use crate::columns::is_data;
 use crate::csv::{CsvRecord, CsvRecords, Fields, explain_width};
-use crate::{
-    CellKind, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat,
-    TableReader,
-};
+use crate::{CellKind, Next, ReadError, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat, TableReader};
 
 mod titles;
 
@@ -53,8 +50,9 @@ struct CsvReader {
 
 impl CsvReader {
     fn open(file: Box<dyn ReadSeek>, options: &ReadOptions) -> Result<Self, ReadError> {
-        let (separator, nulls) = (separator(&options.text)?, options.text.nulls.clone());
-        let mut input = TextInput::open(file, options.text.encoding.as_deref())?;
+        let separator = separator(options).map_err(|message| ReadError::content(Reason::FileMalformed, message))?;
+        let nulls = options.nulls.clone();
+        let mut input = TextInput::open(file, options.encoding.as_deref())?;
         if separator.is_none() && !options.no_header {
             titles::refuse(&mut input)?;
         }
@@ -122,16 +120,12 @@ fn is_text(beginning: &[u8]) -> bool {
 }
 
 /// The declared separator.
-fn separator(format: &TextFormat) -> Result<Option<u8>, ReadError> {
+pub(super) fn separator(format: &ReadOptions) -> Result<Option<u8>, String> {
     let is_separator = |byte: &u8| byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0);
     match format.delimiter {
         None => Ok(None),
         Some(delimiter) => u8::try_from(delimiter).ok().filter(is_separator).map(Some).ok_or_else(|| {
-            let message = format!(
-                "`{}` cannot separate fields: expected an ASCII character such as `;`",
-                delimiter.escape_debug()
-            );
-            ReadError::content(Reason::FileMalformed, message)
+            format!("`{}` cannot separate fields: expected an ASCII character such as `;`", delimiter.escape_debug())
         }),
     }
 }

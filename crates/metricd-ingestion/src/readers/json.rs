@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::str::from_utf8;
 
 use memchr::memchr;
-use metricd_domain::{MAX_TABLE_COLUMNS, plain_json_error};
+use metricd_domain::{MAX_TABLE_COLUMNS, ReadOptions, plain_json_error};
 use serde::de::IgnoredAny;
 
 use super::text::{TextInput, decoded_beginning};
@@ -13,10 +13,7 @@ use super::{not_utf8, row_fault, too_many_columns, untyped_column};
 use crate::csv::MAX_RECORD_BYTES;
 use crate::json_records::{JsonFault, JsonRecord, JsonRecords, members};
 use crate::kind::is_json;
-use crate::{
-    CellKind, Next, ReadError, ReadOptions, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat,
-    TableReader,
-};
+use crate::{CellKind, Next, ReadError, ReadSeek, Reason, RowFault, SourceColumn, SourceRow, TableFormat, TableReader};
 
 /// JSON and NDJSON. The columns are the keys of all objects, in the order of their first occurrence, so opening a file
 /// reads it once.
@@ -37,7 +34,7 @@ impl TableFormat for JsonFormat {
     }
 
     fn open(&self, file: Box<dyn ReadSeek>, options: &ReadOptions) -> Result<Box<dyn TableReader>, ReadError> {
-        let mut input = TextInput::open(file, options.text.encoding.as_deref())?;
+        let mut input = TextInput::open(file, options.encoding.as_deref())?;
         let (columns, keys) = columns(&mut input)?;
         input.rewind()?;
         Ok(Box::new(JsonReader { records: JsonRecords::new(input), columns, keys }))

@@ -2,17 +2,15 @@
 
 use std::io::{Cursor, Write as _};
 
-use metricd_domain::{ColumnName, TableColumn, TextFormat};
+use metricd_domain::{ColumnName, ReadOptions, TableColumn};
 use proptest::prelude::*;
 
 use super::{CopyFormat, CsvFormat, JsonFormat, decompress};
-use crate::{
-    CellKind, Next, ReadError, ReadOptions, Reason, SourceRow, TableFormat, TableReader, TypeChooser, TypedRowWriter,
-};
+use crate::{CellKind, Next, ReadError, Reason, SourceRow, TableFormat, TableReader, TypeChooser, TypedRowWriter};
 
-fn options(change: impl FnOnce(&mut TextFormat)) -> ReadOptions {
+fn options(change: impl FnOnce(&mut ReadOptions)) -> ReadOptions {
     let mut options = ReadOptions::default();
-    change(&mut options.text);
+    change(&mut options);
     options
 }
 
@@ -65,7 +63,7 @@ fn refusal(format: &dyn TableFormat, file: &[u8], options: &ReadOptions) -> (Rea
 /// The types that the chooser chooses for a file, with its hints, and the rows that the writer writes.
 fn load(format: &dyn TableFormat, file: &[u8], options: &ReadOptions) -> (String, Vec<String>, String) {
     let mut reader = open(format, file, options).unwrap();
-    let mut chooser = TypeChooser::new(reader.columns(), &options.text).unwrap();
+    let mut chooser = TypeChooser::new(reader.columns(), &options).unwrap();
     let mut row = SourceRow::default();
     loop {
         match reader.read(&mut row).unwrap() {
@@ -82,7 +80,7 @@ fn load(format: &dyn TableFormat, file: &[u8], options: &ReadOptions) -> (String
     };
     let columns: Vec<_> = choices.iter().enumerate().map(column).collect();
     let positions: Vec<_> = (0..columns.len()).map(Some).collect();
-    let mut writer = TypedRowWriter::new(&columns, &positions, &options.text).unwrap();
+    let mut writer = TypedRowWriter::new(&columns, &positions, &options).unwrap();
     let mut reader = open(format, file, options).unwrap();
     let (mut output, mut faults) = (Vec::new(), Vec::new());
     while let Next::Row { line } = reader.read(&mut row).unwrap() {

@@ -29,19 +29,18 @@ struct Decoding {
     has_ended: bool,
 }
 
+/// The encoding with this name.
+pub(super) fn find_encoding(label: &str) -> Result<&'static Encoding, String> {
+    Encoding::for_label(label.as_bytes())
+        .filter(|encoding| *encoding != REPLACEMENT)
+        .ok_or_else(|| format!("`{label}` is not an encoding: expected a name such as `windows-1252` or `utf-16le`"))
+}
+
 impl TextInput {
     /// Opens a file at its beginning. `label` is the name of its encoding.
     pub(super) fn open(mut file: Box<dyn ReadSeek>, label: Option<&str>) -> Result<Self, ReadError> {
-        let encoding = match label {
-            Some(label) => {
-                Encoding::for_label(label.as_bytes()).filter(|encoding| *encoding != REPLACEMENT).ok_or_else(|| {
-                    let message =
-                        format!("`{label}` is not an encoding: expected a name such as `windows-1252` or `utf-16le`");
-                    ReadError::content(Reason::FileEncoding, message)
-                })?
-            }
-            None => UTF_8,
-        };
+        let encoding = label.map(find_encoding).transpose();
+        let encoding = encoding.map_err(|message| ReadError::content(Reason::FileEncoding, message))?.unwrap_or(UTF_8);
         let mut beginning = Vec::new();
         file.by_ref().take(3).read_to_end(&mut beginning)?;
         file.rewind()?;

@@ -1,6 +1,6 @@
 //! Columns that are chosen from the content of files.
 
-use metricd_domain::{ColumnName, ColumnText, ColumnType, Table, TableColumn, TextFormat};
+use metricd_domain::{ColumnName, ColumnText, ColumnType, ReadOptions, Table, TableColumn};
 
 use super::columns::{HeaderFinding, NamedColumn, common_type, widened};
 use crate::Reason;
@@ -18,7 +18,7 @@ pub(super) struct Analysis {
 
 impl Analysis {
     /// Reads a whole file.
-    pub(super) fn read(mut reader: Box<dyn TableReader>, format: &TextFormat) -> Result<Self, ReadError> {
+    pub(super) fn read(mut reader: Box<dyn TableReader>, format: &ReadOptions) -> Result<Self, ReadError> {
         let columns = reader.columns().to_vec();
         let mut chooser = TypeChooser::new(&columns, format)
             .map_err(|error| ReadError::content(Reason::TableInvalid, error.to_string()))?;

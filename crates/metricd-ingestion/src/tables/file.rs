@@ -9,8 +9,10 @@ use std::time::SystemTime;
 
 use metricd_repository::ContentDigest;
 
+use metricd_domain::ReadOptions;
+
 use crate::readers::decompress;
-use crate::source::{ReadError, ReadOptions, TableFormat, TableReader};
+use crate::source::{ReadError, TableFormat, TableReader};
 use crate::{Input, Progress, Reason};
 
 /// The number of bytes that are read at once.

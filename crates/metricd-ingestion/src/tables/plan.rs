@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use metricd_domain::{Load, Location, Table, TableName, TableParts, TextFormat};
+use metricd_domain::{Load, Location, ReadOptions, Table, TableName, TableParts};
 use metricd_execution::is_reserved;
 use metricd_repository::{ContentDigest, ExistingState, ExistingTable, ReferencedIds};
 
@@ -12,9 +12,10 @@ use super::changes::losses;
 use super::chosen::{Analysis, ChooseAgain, ChosenColumns};
 use super::columns::{HeaderFinding, HeaderResult, locate_columns, name_columns};
 use super::file::{Pass, TableFile};
-use super::planned::{PlannedContent, PlannedTable, not_loaded};
+use super::planned::{PlannedContent, PlannedTable, Selected};
 use crate::findings::Findings;
-use crate::source::{ReadError, ReadOptions, SourceColumn};
+use crate::readers::check_options;
+use crate::source::{ReadError, SourceColumn};
 use crate::validate::Located;
 use crate::{Progress, Reason};
 
@@ -34,7 +35,7 @@ pub(crate) struct TablePlanner {
     /// Tables that were refused when definitions were validated with them, and why.
     rejected: BTreeMap<TableName, (Reason, String)>,
     /// The contents that were read to choose types, by file and format: planning may be repeated.
-    analyses: Vec<(usize, TextFormat, Arc<Analysis>)>,
+    analyses: Vec<(usize, ReadOptions, Arc<Analysis>)>,
 }
 
 /// Why a file is not loaded.
@@ -240,43 +241,75 @@ impl TablePlanner {
         progress: &Arc<dyn Progress>,
         findings: &mut Findings,
     ) -> Result<PlannedTable, Rejected> {
+        // Of a declared table the declaration goes first, of any other the caller.
+        let stored = subject.existing.map(|existing| existing.table.parts());
+        let options = match (subject.declared.map(|declared| declared.value.parts()).or(stored), &self.options) {
+            (Some(parts), options) if subject.declared.is_some() || parts.declared => parts.format.or(options),
+            (Some(parts), options) => options.or(&parts.format),
+            (None, options) => options.clone(),
+        };
         let mut digests = Vec::new();
         for &file in &subject.files {
-            digests.push((file, self.files[file].digest(progress)?));
+            let content = self.files[file].digest(progress)?;
+            digests.push((file, digest_of_rows(content, &options)));
         }
         // The table, if the files do not decide its columns.
         let fixed = match (subject.declared, subject.existing) {
             (Some(declared), _) => Some(declared.value.clone()),
-            (None, Some(existing)) => self.stored_as_is(existing, &digests),
+            (None, Some(existing)) => self.stored_as_is(existing, &options, &digests),
             (None, None) => None,
         };
         let before = subject.existing.map(|existing| existing.table.clone());
         let Some(table) = fixed else {
-            return self.plan_chosen(&subject, before, &digests, progress, findings);
+            return self.plan_chosen(&subject, before, &options, &digests, progress, findings);
         };
         let loads = match subject.existing {
             Some(existing) if existing.table == table || table.load() == Load::Append => existing.loads.as_slice(),
             _ => &[],
         };
-        let (pending, known_rows) = not_loaded(&table, loads, &digests);
+        let selected = Selected::of(&table, loads, &digests);
+        self.refuse_known(&selected, findings);
+        let (known_rows, known_refused) = (selected.known_rows(), selected.known_refused());
         let mut contents = Vec::new();
-        for (file, digest) in pending {
-            let options = self.options_for(&table.parts().format);
+        for (file, digest) in selected.pending {
+            check_options(&options).map_err(|message| {
+                findings.refuse(self.at(file), Some(subject.name.as_str()), Reason::TableInvalid, message);
+                Rejected::Refused
+            })?;
             let (columns, may_lack) = self.header(file, &options, progress, findings)?;
             let positions = self.report_header(file, locate_columns(&table, &columns, may_lack), findings)?;
-            contents.push(PlannedContent { file, digest, positions, options });
+            contents.push(PlannedContent { file, digest, positions, options: options.clone() });
         }
         let choices = vec![None; table.columns().len()];
         let declared_at = subject.declared.map(|declared| declared.location.clone());
         let files = subject.files;
-        Ok(PlannedTable { table, before, declared_at, files, contents, known_rows, choices })
+        Ok(PlannedTable { table, before, declared_at, files, contents, known_rows, known_refused, choices })
+    }
+
+    /// Refuses the rows again that were refused when files were loaded which are not loaded again.
+    fn refuse_known(&self, selected: &Selected<'_>, findings: &mut Findings) {
+        for (file, content) in selected.known.iter().filter(|(_, content)| content.refused_count > 0) {
+            let (rows, were) = if content.refused_count == 1 { ("row", "was") } else { ("rows", "were") };
+            let message = format!(
+                "{} {rows} of the file {were} refused when it was loaded, and the others are not appended twice: ingest a file \
+                 with the corrected {rows} alone",
+                content.refused_count
+            );
+            findings.refuse(self.at(*file), None, Reason::RowsRefusedBefore, message);
+        }
     }
 
     /// The stored table, if definitions declare it, or if all files were loaded before.
-    fn stored_as_is(&self, existing: &ExistingTable, digests: &[(usize, ContentDigest)]) -> Option<Table> {
+    fn stored_as_is(
+        &self,
+        existing: &ExistingTable,
+        options: &ReadOptions,
+        digests: &[(usize, ContentDigest)],
+    ) -> Option<Table> {
         let table = &existing.table;
-        let is_read_alike = self.options.text.is_default() || self.options.text == table.parts().format;
-        let is_known = !self.choose_types && is_read_alike && not_loaded(table, &existing.loads, digests).0.is_empty();
+        let is_read_alike = *options == table.parts().format;
+        let is_known =
+            !self.choose_types && is_read_alike && Selected::of(table, &existing.loads, digests).pending.is_empty();
         (table.parts().declared || is_known).then(|| table.clone())
     }
 
@@ -285,19 +318,15 @@ impl TablePlanner {
         &mut self,
         subject: &Subject<'_>,
         before: Option<Table>,
+        options: &ReadOptions,
         digests: &[(usize, ContentDigest)],
         progress: &Arc<dyn Progress>,
         findings: &mut Findings,
     ) -> Result<PlannedTable, Rejected> {
-        let format = match &before {
-            Some(before) if self.options.text.is_default() => before.parts().format.clone(),
-            _ => self.options.text.clone(),
-        };
-        let options = self.options_for(&format);
         let mut chosen = ChosenColumns::of(before.as_ref());
         let mut analysed = Vec::new();
         for &(file, digest) in digests {
-            let analysis = self.analyse(file, &options, progress, findings)?;
+            let analysis = self.analyse(file, options, progress, findings)?;
             if before.is_none() && analysis.row_count == 0 {
                 let message = "the file has no rows, from which the types of its columns could be chosen: declare the \
                                table in a file of definitions";
@@ -312,9 +341,10 @@ impl TablePlanner {
         }
         chosen.choose_again(match &before {
             Some(_) if self.choose_types => ChooseAgain::Everything,
-            Some(before) if before.parts().format != format => ChooseAgain::ReadAnew,
+            Some(before) if before.parts().format != *options => ChooseAgain::ReadAnew,
             _ => ChooseAgain::Nothing,
         });
+        let format = options.clone();
         let parts = match &before {
             Some(before) => TableParts { columns: chosen.columns, format, ..before.parts().clone() },
             None => TableParts { format, ..TableParts::new(subject.name.clone(), chosen.columns) },
@@ -328,10 +358,12 @@ impl TablePlanner {
             (Some(before), Some(existing)) if *before == table || table.load() == Load::Append => &existing.loads,
             _ => &Vec::new(),
         };
-        let (pending, known_rows) = not_loaded(&table, loads, digests);
+        let selected = Selected::of(&table, loads, digests);
+        self.refuse_known(&selected, findings);
+        let (known_rows, known_refused) = (selected.known_rows(), selected.known_refused());
         let mut contents = Vec::new();
         for (file, digest, analysis) in analysed {
-            if !pending.contains(&(file, digest)) {
+            if !selected.pending.contains(&(file, digest)) {
                 continue;
             }
             let located = locate_columns(&table, &analysis.columns, analysis.may_lack_columns);
@@ -341,12 +373,7 @@ impl TablePlanner {
         }
         let files = subject.files.clone();
         let (declared_at, choices) = (None, chosen.choices);
-        Ok(PlannedTable { table, before, declared_at, files, contents, known_rows, choices })
-    }
-
-    fn options_for(&self, format: &TextFormat) -> ReadOptions {
-        let text = if format.is_default() { self.options.text.clone() } else { format.clone() };
-        ReadOptions { text, ..self.options.clone() }
+        Ok(PlannedTable { table, before, declared_at, files, contents, known_rows, known_refused, choices })
     }
 
     /// The columns of a file, and whether its format leaves out columns without values.
@@ -370,14 +397,14 @@ impl TablePlanner {
         progress: &Arc<dyn Progress>,
         findings: &mut Findings,
     ) -> Result<Arc<Analysis>, Rejected> {
-        let known = self.analyses.iter().find(|(of, format, _)| *of == file && *format == options.text);
+        let known = self.analyses.iter().find(|(of, format, _)| *of == file && format == options);
         if let Some((.., analysis)) = known {
             return Ok(Arc::clone(analysis));
         }
         let opened = self.files[file].open(options, Pass::Choose, progress);
-        let analysis = opened.and_then(|reader| Analysis::read(reader, &options.text));
+        let analysis = opened.and_then(|reader| Analysis::read(reader, options));
         let analysis = Arc::new(analysis.map_err(|error| self.report_read_error(file, error, findings))?);
-        self.analyses.push((file, options.text.clone(), Arc::clone(&analysis)));
+        self.analyses.push((file, options.clone(), Arc::clone(&analysis)));
         Ok(analysis)
     }
 
@@ -409,6 +436,17 @@ impl TablePlanner {
             }
         }
     }
+}
+
+/// The digest of the rows of a file: other options may choose other rows of the same content.
+fn digest_of_rows(content: ContentDigest, options: &ReadOptions) -> ContentDigest {
+    if options.sheet.is_none() && !options.no_header {
+        return content;
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&content.0).update(&[u8::from(options.no_header), u8::from(options.sheet.is_some())]);
+    hasher.update(options.sheet.as_deref().unwrap_or_default().as_bytes());
+    ContentDigest(*hasher.finalize().as_bytes())
 }
 
 /// The declarations by name. Of two that differ, the first is kept and the other one refused.

@@ -1,11 +1,10 @@
 //! A table as it is planned, with the files that are loaded into it.
 
-use metricd_domain::{Load, Location, Table};
+use metricd_domain::{Load, Location, ReadOptions, Table};
 use metricd_execution::PendingTable;
 use metricd_repository::{ContentDigest, LoadedContent, TableUpdate};
 
 use crate::columns::ColumnChoice;
-use crate::source::ReadOptions;
 
 /// A table that is stored, and what is loaded into it.
 #[derive(Debug, Clone)]
@@ -19,6 +18,8 @@ pub(crate) struct PlannedTable {
     pub(crate) contents: Vec<PlannedContent>,
     /// The number of rows of the files that were loaded before.
     pub(crate) known_rows: u64,
+    /// The number of rows of these files that were refused.
+    pub(crate) known_refused: u64,
     /// Why the types of the columns were chosen, and what is open, in the order of the columns.
     pub(crate) choices: Vec<Option<ColumnChoice>>,
 }
@@ -57,24 +58,42 @@ impl PlannedTable {
     }
 }
 
-/// The files that were not loaded before, and the number of rows of the others.
-pub(super) fn not_loaded(
-    table: &Table,
-    loads: &[LoadedContent],
-    digests: &[(usize, ContentDigest)],
-) -> (Vec<(usize, ContentDigest)>, u64) {
-    let rows = |loads: &[LoadedContent]| loads.iter().map(|content| content.row_count).sum();
-    match table.load() {
-        // Only the last load counts, as a whole.
-        Load::Replace | Load::Upsert => {
-            let is_same = loads.iter().map(|content| &content.digest).eq(digests.iter().map(|(_, digest)| digest));
-            if is_same { (Vec::new(), rows(loads)) } else { (digests.to_vec(), 0) }
+/// The files of a table, by whether they are loaded.
+#[derive(Debug, Default)]
+pub(super) struct Selected<'a> {
+    /// The files to load.
+    pub(super) pending: Vec<(usize, ContentDigest)>,
+    /// The files that were loaded before, and whose rows loading them again would not change.
+    pub(super) known: Vec<(usize, &'a LoadedContent)>,
+}
+
+impl<'a> Selected<'a> {
+    /// Selects from these files, given what was loaded before. A content of which rows were refused is loaded again, so that
+    /// they are refused with their lines, unless that would append its other rows twice.
+    pub(super) fn of(table: &Table, loads: &'a [LoadedContent], digests: &[(usize, ContentDigest)]) -> Self {
+        let find = |digest: &ContentDigest| loads.iter().find(|content| content.digest == *digest);
+        let is_complete = |content: &&LoadedContent| content.refused_count == 0 || table.load() == Load::Append;
+        let is_same = loads.iter().map(|content| &content.digest).eq(digests.iter().map(|(_, digest)| digest));
+        // If files replace rows, only the last load counts, as a whole.
+        let counts_as_a_whole = matches!(table.load(), Load::Replace | Load::Upsert);
+        let is_stale = counts_as_a_whole && !(is_same && loads.iter().all(|content| is_complete(&content)));
+        let mut selected = Self::default();
+        for (file, digest) in digests {
+            match find(digest).filter(is_complete) {
+                Some(content) if !is_stale => selected.known.push((*file, content)),
+                _ => selected.pending.push((*file, *digest)),
+            }
         }
-        Load::Append | Load::Multiset => {
-            let known = |digest: &ContentDigest| loads.iter().find(|content| content.digest == *digest);
-            let pending = digests.iter().filter(|(_, digest)| known(digest).is_none()).copied().collect();
-            let known_rows = digests.iter().filter_map(|(_, digest)| known(digest)).map(|content| content.row_count);
-            (pending, known_rows.sum())
-        }
+        selected
+    }
+
+    /// The number of stored rows of the known files.
+    pub(super) fn known_rows(&self) -> u64 {
+        self.known.iter().map(|(_, content)| content.row_count).sum()
+    }
+
+    /// The number of refused rows of the known files.
+    pub(super) fn known_refused(&self) -> u64 {
+        self.known.iter().map(|(_, content)| content.refused_count).sum()
     }
 }

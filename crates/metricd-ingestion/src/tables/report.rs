@@ -25,7 +25,8 @@ pub(crate) fn report_tables(
     let mut tables = Vec::new();
     for table in planned {
         let stored = changes.tables.get(table.table.name()).unwrap_or(&unchanged);
-        let mut counts = RowCounts { read: table.known_rows, ..RowCounts::default() };
+        let (read, refused) = (table.known_rows + table.known_refused, table.known_refused);
+        let mut counts = RowCounts { read, refused, ..RowCounts::default() };
         for index in 0..table.contents.len() {
             if let Some(rows) = found.remove(&(table.table.name().clone(), index)) {
                 counts.read += rows.read;

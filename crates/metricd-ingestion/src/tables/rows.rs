@@ -49,6 +49,11 @@ impl RowReader {
         self.found
     }
 
+    /// The number of rows of a content that were read, with those that were refused.
+    pub(crate) fn read_rows(&self, table: &TableName, content: usize) -> u64 {
+        self.found.get(&(table.clone(), content)).map_or(0, |found| found.read)
+    }
+
     pub(crate) fn open(
         &mut self,
         table: &PlannedTable,
@@ -61,7 +66,7 @@ impl RowReader {
         self.found.insert(key.clone(), FoundRows::default());
         let name = file.input.name().to_owned();
         let reader = file.open(&content.options, Pass::Load, progress).map_err(|error| readable(&name, error))?;
-        let writer = TypedRowWriter::new(table.table.columns(), &content.positions, &content.options.text);
+        let writer = TypedRowWriter::new(table.table.columns(), &content.positions, &content.options);
         let writer = writer.map_err(|error| io::Error::other(error.to_string()))?;
         let (row, faults) = (SourceRow::default(), Vec::new());
         self.open = Some(OpenContent { key, file: name, form, reader, writer, row, faults });

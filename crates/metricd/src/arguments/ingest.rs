@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use metricd_domain::{TableName, TextFormat};
-use metricd_ingestion::ReadOptions;
+use metricd_domain::{ReadOptions, TableName};
 
 use super::commands::Format;
 
@@ -78,13 +77,14 @@ pub(crate) struct IngestArguments {
 impl IngestArguments {
     /// How files of rows are read.
     pub(crate) fn read_options(&self) -> ReadOptions {
-        let text = TextFormat {
+        ReadOptions {
             encoding: self.encoding.clone(),
             delimiter: self.delimiter,
             decimal_comma: self.decimal_comma,
             date_format: self.date_format.clone(),
             nulls: self.null.clone(),
-        };
-        ReadOptions { text, sheet: self.sheet.clone(), no_header: self.no_header }
+            sheet: self.sheet.clone(),
+            no_header: self.no_header,
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix_multipart::Multipart;
 use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_domain::{Actor, ChangeSource, IngestionMode, IngestionReport, Outcome, TableName};
-use metricd_ingestion::{IngestError, IngestOptions, ReadOptions, ingest};
+use metricd_domain::{Actor, ChangeSource, IngestionMode, IngestionReport, Outcome, ReadOptions, TableName};
+use metricd_ingestion::{IngestError, IngestOptions, ingest};
 use tokio::runtime::Handle;
 use utoipa::IntoParams;
 
@@ -40,6 +40,8 @@ struct IngestionParams {
     table: Option<String>,
     /// The encoding of text files, such as `windows-1252`. UTF-8 by default.
     encoding: Option<String>,
+    /// The character between the fields of CSV. By default a comma, a semicolon, a tab or a vertical bar is detected.
+    delimiter: Option<char>,
     /// Whether numbers have a decimal comma, such as `1.234,56`.
     decimal_comma: Option<bool>,
     /// The format of dates and timestamps in text files, such as `%d/%m/%Y`. ISO 8601 by default.
@@ -48,6 +50,8 @@ struct IngestionParams {
     null: Option<Vec<String>>,
     /// The sheet of workbooks. The first one by default.
     sheet: Option<String>,
+    /// Whether the first line of text files has values instead of names: the columns are named `column_1`, `column_2`, …
+    no_header: Option<bool>,
 }
 
 impl IngestionParams {
@@ -67,23 +71,31 @@ impl IngestionParams {
             dry_run: query.take("dry_run", parse_bool),
             table: query.take("table", |text| TableName::parse(text).map(String::from)),
             encoding: query.take("encoding", parse_text),
+            delimiter: query.take("delimiter", parse_character),
             decimal_comma: query.take("decimal_comma", parse_bool),
             date_format: query.take("date_format", parse_text),
             null: (!null.is_empty()).then_some(null),
             sheet: query.take("sheet", parse_text),
+            no_header: query.take("no_header", parse_bool),
         }
     }
 
     /// How files of rows are read.
     fn read_options(&self) -> ReadOptions {
-        let mut read = ReadOptions::default();
-        read.text.encoding.clone_from(&self.encoding);
-        read.text.decimal_comma = self.decimal_comma.unwrap_or_default();
-        read.text.date_format.clone_from(&self.date_format);
-        read.text.nulls = self.null.clone().unwrap_or_default();
-        read.sheet.clone_from(&self.sheet);
-        read
+        ReadOptions {
+            encoding: self.encoding.clone(),
+            delimiter: self.delimiter,
+            decimal_comma: self.decimal_comma.unwrap_or_default(),
+            date_format: self.date_format.clone(),
+            nulls: self.null.clone().unwrap_or_default(),
+            sheet: self.sheet.clone(),
+            no_header: self.no_header.unwrap_or_default(),
+        }
     }
+}
+
+fn parse_character(text: &str) -> Result<char, &'static str> {
+    text.parse().map_err(|_| "expected one character, such as `;`")
 }
 
 fn parse_text(text: &str) -> Result<String, &'static str> {

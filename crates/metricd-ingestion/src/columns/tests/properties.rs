@@ -1,6 +1,6 @@
 //! Properties of the chooser and the writer.
 
-use metricd_domain::{ColumnType, TextFormat};
+use metricd_domain::{ColumnType, ReadOptions};
 use proptest::prelude::*;
 
 use super::{choose, choose_cells, table_column, write_cell};
@@ -39,12 +39,12 @@ fn kind() -> impl Strategy<Value = CellKind> {
     prop_oneof![4 => Just(Untyped), 1 => Just(Text), 1 => Just(Number), 1 => Just(Json)]
 }
 
-fn text_format() -> impl Strategy<Value = TextFormat> {
+fn read_options() -> impl Strategy<Value = ReadOptions> {
     let date_format = prop_oneof![Just(None), Just(Some("%d/%m/%Y".to_owned())), Just(Some("%Y-%d-%m".to_owned()))];
-    (any::<bool>(), date_format).prop_map(|(decimal_comma, date_format)| TextFormat {
+    (any::<bool>(), date_format).prop_map(|(decimal_comma, date_format)| ReadOptions {
         decimal_comma,
         date_format,
-        ..TextFormat::default()
+        ..ReadOptions::default()
     })
 }
 
@@ -66,7 +66,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn the_writer_accepts_every_value_of_a_chosen_type(values in column_of_values(), kind in kind(), format in text_format()) {
+    fn the_writer_accepts_every_value_of_a_chosen_type(values in column_of_values(), kind in kind(), format in read_options()) {
         let cells: Vec<_> = values.iter().map(|value| (kind, value.as_str())).collect();
         let choice = choose_cells(&format, &cells);
         let column = table_column(choice.data_type);
@@ -79,7 +79,7 @@ proptest! {
             let written = written.unwrap();
             // What was written is a value of the type, and is written in the same form again.
             if !written.is_empty() && choice.data_type != ColumnType::Text && choice.data_type != ColumnType::Jsonb {
-                let again = write_cell(&column, &TextFormat::default(), (Typed, &written));
+                let again = write_cell(&column, &ReadOptions::default(), (Typed, &written));
                 prop_assert_eq!(again.as_ref(), Ok(&written));
             }
             match choice.data_type {
@@ -109,7 +109,7 @@ proptest! {
     }
 
     #[test]
-    fn no_value_makes_the_writer_fail(text in "\\PC{0,40}", index in 0..ColumnType::ALL.len(), format in text_format()) {
+    fn no_value_makes_the_writer_fail(text in "\\PC{0,40}", index in 0..ColumnType::ALL.len(), format in read_options()) {
         for kind in [Untyped, Text, Number, Boolean, Json, Typed] {
             let column = table_column(ColumnType::ALL[index]);
             let _ = write_cell(&column, &format, (kind, &text));

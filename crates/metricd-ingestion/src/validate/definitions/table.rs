@@ -1,7 +1,7 @@
 //! Parses the tables of a file of definitions.
 
 use metricd_domain::{
-    ColumnName, ColumnText, ColumnType, InvalidTableName, Load, Table, TableColumn, TableName, TableParts, TextFormat,
+    ColumnName, ColumnText, ColumnType, InvalidTableName, Load, ReadOptions, Table, TableColumn, TableName, TableParts,
 };
 
 use super::checks::{ONE_OF, parse_checks};
@@ -10,6 +10,7 @@ use super::object::{Object, at_pointer};
 use crate::Reason;
 use crate::findings::Findings;
 use crate::json::Json;
+use crate::readers::check_options;
 use crate::validate::Located;
 
 const KEYS: [&str; 9] = ["name", "file", "columns", "key", "timeColumn", "time_column", "indexes", "load", "format"];
@@ -44,7 +45,7 @@ pub(super) fn parse_table(file: &str, index: usize, table: &Json, draft: &mut Dr
     let time_column = optional(&object, object.spelling(TIME_COLUMN), read::<ColumnName>, findings);
     let indexes = optional(&object, "indexes", read::<Vec<Vec<ColumnName>>>, findings);
     let load = optional(&object, "load", read::<Load>, findings);
-    let format = optional(&object, "format", read::<TextFormat>, findings);
+    let format = optional(&object, "format", parse_format, findings);
     let parts = (name.clone(), columns, data_file, key, time_column, (indexes, load, format));
     let (Some(table_name), Some(columns), Ok(data_file), Ok(key), Ok(time_column), (Ok(indexes), Ok(load), Ok(format))) =
         parts
@@ -70,6 +71,13 @@ pub(super) fn parse_table(file: &str, index: usize, table: &Json, draft: &mut Dr
             draft.refused.push(table_name);
         }
     }
+}
+
+/// How files are read. What cannot be used is refused here, and not when a file is read.
+fn parse_format(value: &Json) -> Result<ReadOptions, String> {
+    let format: ReadOptions = read(value)?;
+    check_options(&format)?;
+    Ok(format)
 }
 
 /// Marks a value that was refused.
