@@ -63,7 +63,7 @@ fn refusal(format: &dyn TableFormat, file: &[u8], options: &ReadOptions) -> (Rea
 /// The types that the chooser chooses for a file, with its hints, and the rows that the writer writes.
 fn load(format: &dyn TableFormat, file: &[u8], options: &ReadOptions) -> (String, Vec<String>, String) {
     let mut reader = open(format, file, options).unwrap();
-    let mut chooser = TypeChooser::new(reader.columns(), &options).unwrap();
+    let mut chooser = TypeChooser::new(reader.columns(), options).unwrap();
     let mut row = SourceRow::default();
     loop {
         match reader.read(&mut row).unwrap() {
@@ -80,7 +80,7 @@ fn load(format: &dyn TableFormat, file: &[u8], options: &ReadOptions) -> (String
     };
     let columns: Vec<_> = choices.iter().enumerate().map(column).collect();
     let positions: Vec<_> = (0..columns.len()).map(Some).collect();
-    let mut writer = TypedRowWriter::new(&columns, &positions, &options).unwrap();
+    let mut writer = TypedRowWriter::new(&columns, &positions, options).unwrap();
     let mut reader = open(format, file, options).unwrap();
     let (mut output, mut faults) = (Vec::new(), Vec::new());
     while let Next::Row { line } = reader.read(&mut row).unwrap() {
