@@ -231,12 +231,13 @@ impl Run<'_> {
             if !matches!(taken, Ok(true)) {
                 session.encoding().pause();
                 match self.after_row_cap {
-                    AfterRowCap::Cancel => cancel(session).await,
+                    AfterRowCap::Cancel => cancel(session, AfterRowCap::Cancel).await,
                     AfterRowCap::Drain => match timeout(MAX_DRAIN_TIME, session.drain()).await {
                         Ok(Err(error @ SessionError::Lost(_))) => return Err(self.run_error(error)),
                         // Errors in surplus rows do not matter.
                         Ok(_) => {}
-                        Err(_) => cancel(session).await,
+                        // The next response begins after this one.
+                        Err(_) => cancel(session, AfterRowCap::Drain).await,
                     },
                 }
                 break;
@@ -302,12 +303,15 @@ fn statement_timeout(limits: RunLimits, is_behind_pooler: bool) -> Option<String
         .then(|| format!("SET LOCAL statement_timeout = {milliseconds}"))
 }
 
-/// Cancels the statement whose response is being read, since its remaining rows are not needed.
-async fn cancel(session: &mut Session) {
+/// Cancels the statement whose response is being read, since its remaining rows are not needed, and reads the response
+/// to its end. If the request fails, the response is read only if another one follows; otherwise the connection is
+/// closed, which PostgreSQL detects.
+async fn cancel(session: &mut Session, after_row_cap: AfterRowCap) {
     if let Err(error) = session.cancel().await {
-        // The connection is then closed, which PostgreSQL detects.
         log::warn!("a statement could not be cancelled: {error}");
-        return;
+        if after_row_cap == AfterRowCap::Cancel {
+            return;
+        }
     }
     if let Err(SessionError::Lost(message)) = session.drain().await {
         log::warn!("a connection was lost while its statement was stopped: {message}");

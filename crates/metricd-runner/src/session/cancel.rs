@@ -2,10 +2,10 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metricd_connection::CancelRequest;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// The time limit of a cancel request.
@@ -22,28 +22,48 @@ pub(crate) const CANCEL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub(crate) struct Canceller {
     request: CancelRequest,
-    is_pending: Arc<AtomicBool>,
+    requests: Arc<watch::Sender<Requests>>,
+}
+
+/// The cancel requests of a session that have not completed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Requests {
+    pending: usize,
+    /// Whether one has failed. It may have reached PostgreSQL all the same.
+    has_failed: bool,
 }
 
 impl Canceller {
     pub(super) fn new(request: CancelRequest) -> Self {
-        Self { request, is_pending: Arc::default() }
+        Self { request, requests: Arc::default() }
     }
 
-    /// Sends a cancel request. Once it completes, PostgreSQL has signalled the backend. If it is dropped early, the
-    /// request may still be on its way and hit a later statement.
+    /// Sends a cancel request. Once it completes, PostgreSQL has signalled the backend. If it is dropped early or takes too
+    /// long, the request may still be on its way and hit a later statement: see [`Self::settled`].
     pub(crate) async fn cancel(&self) -> io::Result<()> {
-        self.is_pending.store(true, Ordering::Relaxed);
-        let request = self.request.clone();
+        self.requests.send_modify(|requests| requests.pending += 1);
+        let (request, requests) = (self.request.clone(), Arc::clone(&self.requests));
         // A task of its own, which outlives this future.
-        let sent = tokio::spawn(async move { timeout(FORWARDING_TIMEOUT, request.send()).await? });
-        timeout(CANCEL_TIMEOUT, sent).await?.map_err(io::Error::other)??;
-        self.is_pending.store(false, Ordering::Relaxed);
-        Ok(())
+        let sent = tokio::spawn(async move {
+            let sent = timeout(FORWARDING_TIMEOUT, request.send()).await.map_err(io::Error::from).flatten();
+            requests.send_modify(|requests| {
+                requests.pending -= 1;
+                requests.has_failed |= sent.is_err();
+            });
+            sent
+        });
+        timeout(CANCEL_TIMEOUT, sent).await?.map_err(io::Error::other)?
     }
 
-    /// Whether a request of this canceller or a clone has not completed.
+    /// Whether a request of this canceller or a clone may hit a later statement.
     pub(super) fn is_pending(&self) -> bool {
-        self.is_pending.load(Ordering::Relaxed)
+        let requests = *self.requests.borrow();
+        requests.pending > 0 || requests.has_failed
+    }
+
+    /// Waits until no request is on its way. Returns whether all have completed, so that none hits a later statement.
+    pub(crate) async fn settled(&self) -> bool {
+        let mut requests = self.requests.subscribe();
+        requests.wait_for(|requests| requests.pending == 0).await.is_ok_and(|requests| !requests.has_failed)
     }
 }

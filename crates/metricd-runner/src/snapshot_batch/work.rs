@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use metricd_execution::{BoundStatement, RunError, RunLimits, RunOutcome};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::queue::Unit;
 use super::{Job, SnapshotBatch, locked, unavailable};
@@ -211,12 +211,26 @@ impl<'r> SnapshotBatch<'_, 'r> {
                 outcome => self.end_job(index, job, outcome)?,
             }
         }
-        while !connection.session.is_ready() {
-            if let Err(error @ SessionError::Lost(_)) = connection.session.drain().await {
-                return Err(unavailable(error));
+        self.settle(connection).await
+    }
+
+    /// Reads every response to its end, and waits until no cancel request is on its way: it would stop the next statement.
+    /// At the deadline nothing else runs on the connection, and it is closed.
+    async fn settle(&self, connection: &mut Connection) -> Result<(), RunError> {
+        let session = &mut connection.session;
+        let settling = async {
+            while !session.is_ready() {
+                if let Err(error @ SessionError::Lost(_)) = session.drain().await {
+                    return Err(unavailable(error));
+                }
             }
-        }
-        Ok(())
+            if session.canceller().settled().await {
+                Ok(())
+            } else {
+                Err(RunError::Unavailable("a statement of the call could not be cancelled".to_owned()))
+            }
+        };
+        timeout_at(self.deadline.into(), settling).await.unwrap_or(Ok(()))
     }
 
     /// Runs a statement alone, once more if its prepared statement was stale. `was_stale` says that it was found to
@@ -242,7 +256,8 @@ impl<'r> SnapshotBatch<'_, 'r> {
                 outcome = Err(RunError::TableLocked);
             }
         }
-        self.end_job(index, job, outcome)
+        self.end_job(index, job, outcome)?;
+        self.settle(connection).await
     }
 
     async fn prepare_and_run(&self, connection: &mut Connection, job: &mut Job<'r>) -> Result<RunOutcome, RunError> {

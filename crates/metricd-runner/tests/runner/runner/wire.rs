@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use metricd_database::DatabaseUrl;
@@ -9,6 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_postgres::Client;
+
+/// The beginning of a cancel request.
+const CANCEL_REQUEST: [u8; 8] = [0, 0, 0, 16, 4, 210, 22, 46];
 
 /// Stands between a runner and its database, and counts what goes over the wire.
 #[derive(Clone, Default)]
@@ -18,6 +22,8 @@ pub(super) struct Wire {
     pub(super) opened: Arc<AtomicUsize>,
     /// Closes the connections that are open.
     pub(super) cut: Arc<Notify>,
+    /// How long the next cancel request is on its way.
+    pub(super) cancel_latency: Arc<Mutex<Duration>>,
 }
 
 impl Wire {
@@ -47,6 +53,11 @@ impl Wire {
     async fn pass(self, mut near: TcpStream, port: u16) -> Result<()> {
         self.opened.fetch_add(1, Ordering::SeqCst);
         let mut far = TcpStream::connect(("127.0.0.1", port)).await?;
+        let mut beginning = [0; CANCEL_REQUEST.len()];
+        if near.peek(&mut beginning).await? == beginning.len() && beginning == CANCEL_REQUEST {
+            let latency = std::mem::take(&mut *self.cancel_latency.lock().unwrap_or_else(PoisonError::into_inner));
+            tokio::time::sleep(latency).await;
+        }
         let (mut sent, mut answered) = ([0; 8_192], [0; 8_192]);
         loop {
             let (bytes, mark, to) = tokio::select! {

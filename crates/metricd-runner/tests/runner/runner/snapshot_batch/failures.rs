@@ -14,6 +14,7 @@ use metricd_test_support::{Pooler, StartupOptions, TestDatabase};
 use tokio::time::{Instant, timeout};
 
 use super::super::until_running;
+use super::super::wire::Wire;
 use super::{all, expensive, run_batch, runner, told};
 use crate::permits;
 
@@ -263,5 +264,26 @@ async fn those_that_wait_for_a_connection_go_first() -> Result<()> {
     }
     let outcomes = timeout(LONG, batch).await.context("goes on")??;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    Ok(())
+}
+
+/// A cancel request that is still on its way stops no other statement, and the response that it was for is read to its
+/// end.
+#[tokio::test]
+async fn a_late_cancel_request_stops_no_other_statement() -> Result<()> {
+    let database = TestDatabase::unhardened().await?;
+    let (wire, url) = Wire::listen(&database.connect().await?).await?;
+    let runner = PgRunner::new(&url, RunnerConfig { max_connections: 1, ..RunnerConfig::default() })?;
+    *wire.cancel_latency.lock().unwrap() = Duration::from_millis(2_500);
+    let limits = RunLimits { rows: RowLimit::parse("3")?, ..RunLimits::default() };
+    let asked = [
+        ("SELECT generate_series(1, 100000000) AS n", limits),
+        ("SELECT generate_series(11, 100000000) AS n", limits),
+        ("SELECT 21 AS n", limits),
+    ];
+    let outcomes = run_batch(&runner, &asked, Duration::from_secs(30)).await?;
+    let expected = [r#"[{"n":1},{"n":2},{"n":3}]"#, r#"[{"n":11},{"n":12},{"n":13}]"#, r#"[{"n":21}]"#];
+    assert_eq!(outcomes.iter().map(told).collect::<Vec<_>>(), expected, "{outcomes:?}");
+    assert_eq!(*wire.cancel_latency.lock().unwrap(), Duration::ZERO, "a request was late");
     Ok(())
 }
