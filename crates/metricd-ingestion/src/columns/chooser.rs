@@ -145,13 +145,13 @@ impl ColumnState {
         }
     }
 
-    /// Whether the values are numbers with a decimal comma, and are none with a point.
+    /// Whether all values are numbers, but only if the comma is the decimal sign.
     fn has_decimal_comma(&self) -> bool {
         let (fits, values) = (self.fits & (TYPES | fits::DECIMAL_COMMA | fits::THOUSANDS), self.values);
         fits == fits::DECIMAL_COMMA && values > 0
     }
 
-    /// Whether each value is a number with a decimal point, and another one if the point separates thousands.
+    /// Whether all values are numbers, and others if the point separates thousands.
     fn may_have_thousands(&self) -> bool {
         let fits = self.fits & (fits::BIGINT | fits::NUMERIC | fits::DECIMAL_COMMA);
         fits == fits::NUMERIC | fits::DECIMAL_COMMA && self.declared.is_none() && self.values > 0

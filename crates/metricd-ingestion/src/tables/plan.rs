@@ -241,7 +241,7 @@ impl TablePlanner {
         progress: &Arc<dyn Progress>,
         findings: &mut Findings,
     ) -> Result<PlannedTable, Rejected> {
-        // Of a declared table the declaration goes first, of any other the caller.
+        // A declaration takes precedence over the caller; the caller over the options of a table with chosen types.
         let stored = subject.existing.map(|existing| existing.table.parts());
         let options = match (subject.declared.map(|declared| declared.value.parts()).or(stored), &self.options) {
             (Some(parts), options) if subject.declared.is_some() || parts.declared => parts.format.or(options),
@@ -286,7 +286,7 @@ impl TablePlanner {
         Ok(PlannedTable { table, before, declared_at, files, contents, known_rows, known_refused, choices })
     }
 
-    /// Refuses the rows again that were refused when files were loaded which are not loaded again.
+    /// Refuses files that are not loaded again, and of which rows were refused when they were loaded.
     fn refuse_known(&self, selected: &Selected<'_>, findings: &mut Findings) {
         for (file, content) in selected.known.iter().filter(|(_, content)| content.refused_count > 0) {
             let (rows, were) = if content.refused_count == 1 { ("row", "was") } else { ("rows", "were") };

@@ -68,8 +68,8 @@ pub(super) struct Selected<'a> {
 }
 
 impl<'a> Selected<'a> {
-    /// Selects from these files, given what was loaded before. A content of which rows were refused is loaded again, so that
-    /// they are refused with their lines, unless that would append its other rows twice.
+    /// Selects from these files, given what was loaded before. A content with refused rows is loaded again, so that the
+    /// report lists them, unless that would append its other rows twice.
     pub(super) fn of(table: &Table, loads: &'a [LoadedContent], digests: &[(usize, ContentDigest)]) -> Self {
         let find = |digest: &ContentDigest| loads.iter().find(|content| content.digest == *digest);
         let is_complete = |content: &&LoadedContent| content.refused_count == 0 || table.load() == Load::Append;
