@@ -52,3 +52,26 @@ impl ReadOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_choices_are_those_of_the_others() {
+        let text = |text: &str| Some(text.to_owned());
+        let first = ReadOptions { encoding: text("utf-16le"), no_header: true, ..ReadOptions::default() };
+        let others = ReadOptions {
+            encoding: text("windows-1252"),
+            delimiter: Some(';'),
+            decimal_comma: true,
+            date_format: text("%d.%m.%Y"),
+            nulls: vec!["NA".to_owned()],
+            sheet: text("B"),
+            no_header: false,
+        };
+        assert_eq!(first.or(&others), ReadOptions { encoding: text("utf-16le"), no_header: true, ..others.clone() });
+        assert_eq!(others.or(&first), ReadOptions { no_header: true, ..others.clone() });
+        assert_eq!(first.or(&ReadOptions::default()), first);
+    }
+}
