@@ -75,7 +75,13 @@ pub(crate) fn create_socket_folder(path: &Path, account: Account) -> io::Result<
         _ => return Err(io::Error::other(format!("the folder belongs to `{}`", user_name(Uid::from_raw(owner))))),
     }
     entries.retain(|entry| entry.file_name().as_encoded_bytes().starts_with(b".s.PGSQL."));
-    entries.iter().try_for_each(|entry| fs::remove_file(entry.path()))?;
+    for entry in entries {
+        match fs::remove_file(entry.path()) {
+            // A server whose owner was killed may still be ending, and removes its socket itself.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
+    }
     folder.set_permissions(Permissions::from_mode(0o700))?;
     match account {
         Account::Invoker => Ok(()),
