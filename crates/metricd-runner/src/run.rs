@@ -231,13 +231,13 @@ impl Run<'_> {
             if !matches!(taken, Ok(true)) {
                 session.encoding().pause();
                 match self.after_row_cap {
-                    AfterRowCap::Cancel => cancel(session, AfterRowCap::Cancel).await,
+                    AfterRowCap::Cancel => cancel(session, self.after_row_cap).await,
                     AfterRowCap::Drain => match timeout(MAX_DRAIN_TIME, session.drain()).await {
                         Ok(Err(error @ SessionError::Lost(_))) => return Err(self.run_error(error)),
                         // Errors in surplus rows do not matter.
                         Ok(_) => {}
                         // The next response begins after this one.
-                        Err(_) => cancel(session, AfterRowCap::Drain).await,
+                        Err(_) => cancel(session, self.after_row_cap).await,
                     },
                 }
                 break;
@@ -304,8 +304,8 @@ fn statement_timeout(limits: RunLimits, is_behind_pooler: bool) -> Option<String
 }
 
 /// Cancels the statement whose response is being read, since its remaining rows are not needed, and reads the response
-/// to its end. If the request fails, the response is read only if another one follows; otherwise the connection is
-/// closed, which PostgreSQL detects.
+/// to its end. If the request fails, the response is read only where rows are drained, since another response may follow;
+/// otherwise the connection is closed, which PostgreSQL detects.
 async fn cancel(session: &mut Session, after_row_cap: AfterRowCap) {
     if let Err(error) = session.cancel().await {
         log::warn!("a statement could not be cancelled: {error}");
