@@ -22,6 +22,7 @@ const MAX_SPELLINGS: usize = 8;
 #[derive(Debug)]
 pub struct TypeChooser {
     format: ValueFormat,
+    /// The names of the columns for people.
     names: Vec<String>,
     columns: Vec<ColumnState>,
 }
@@ -52,7 +53,11 @@ impl TypeChooser {
     ///
     /// [`InvalidDateFormat`] if the format of dates is none.
     pub fn new(columns: &[SourceColumn], format: &ReadOptions) -> Result<Self, InvalidDateFormat> {
-        let names = columns.iter().map(|column| column.name.clone()).collect();
+        let name = |(index, column): (usize, &SourceColumn)| match column.name.as_str() {
+            "" => format!("column_{}", index + 1),
+            name => name.to_owned(),
+        };
+        let names = columns.iter().enumerate().map(name).collect();
         let columns = columns.iter().map(|column| ColumnState::new(column.data_type)).collect();
         Ok(Self { format: ValueFormat::new(format)?, names, columns })
     }
@@ -67,7 +72,7 @@ impl TypeChooser {
     /// The type of each column.
     #[must_use]
     pub fn finish(mut self) -> Vec<ColumnChoice> {
-        // In a file with a decimal comma, the point of `1.234` separates thousands.
+        // In a file with a decimal comma, the point of `1.234` may separate thousands.
         if let Some(proof) = self.columns.iter().position(ColumnState::has_decimal_comma) {
             for column in self.columns.iter_mut().filter(|column| column.may_have_thousands()) {
                 column.decimal_comma_in = self.names.get(proof).cloned();

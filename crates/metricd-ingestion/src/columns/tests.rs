@@ -217,8 +217,8 @@ fn what_a_person_must_decide_is_a_hint() {
 
 #[test]
 fn a_decimal_comma_in_one_column_makes_points_in_others_ambiguous() {
-    let choose_two = |rows: &[[&str; 2]]| {
-        let columns = ["n", "p"].map(|name| SourceColumn { name: name.to_owned(), ..source_column(None) });
+    let choose_named = |names: [&str; 2], rows: &[[&str; 2]]| {
+        let columns = names.map(|name| SourceColumn { name: name.to_owned(), ..source_column(None) });
         let mut chooser = TypeChooser::new(&columns, &ReadOptions::default()).unwrap();
         for (line, cells) in (2..).zip(rows) {
             chooser.observe(line, &row(&cells.map(|cell| (Untyped, cell))));
@@ -226,6 +226,9 @@ fn a_decimal_comma_in_one_column_makes_points_in_others_ambiguous() {
         let [n, p]: [ColumnChoice; 2] = chooser.finish().try_into().unwrap();
         (n, p.data_type)
     };
+    let choose_two = |rows: &[[&str; 2]]| choose_named(["n", "p"], rows);
+    let unnamed = choose_named(["", ""], &[["1.234", "12,5"]]).0.because;
+    assert!(unnamed.ends_with("as in `column_2`"), "{unnamed}");
     let (n, p) = choose_two(&[["1.234", "12,5"], ["5", "1.000,00"]]);
     assert_eq!((n.data_type, p), (ColumnType::Text, ColumnType::Text));
     assert_eq!(n.because, "text: the point separates thousands if the comma is the decimal sign, as in `p`");
