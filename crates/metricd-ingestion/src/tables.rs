@@ -4,6 +4,7 @@ mod changes;
 mod chosen;
 mod columns;
 mod file;
+mod known;
 mod plan;
 mod planned;
 mod report;

@@ -12,7 +12,8 @@ use super::changes::losses;
 use super::chosen::{Analysis, ChooseAgain, ChosenColumns};
 use super::columns::{HeaderFinding, HeaderResult, locate_columns, name_columns};
 use super::file::{Pass, TableFile};
-use super::planned::{PlannedContent, PlannedTable, Selected};
+use super::known::{Selected, digest_of_rows};
+use super::planned::{PlannedContent, PlannedTable};
 use crate::findings::Findings;
 use crate::readers::check_options;
 use crate::source::{ReadError, SourceColumn};
@@ -243,10 +244,11 @@ impl TablePlanner {
     ) -> Result<PlannedTable, Rejected> {
         // A declaration takes precedence over the caller; the caller over the options of a table with chosen types.
         let stored = subject.existing.map(|existing| existing.table.parts());
-        let options = match (subject.declared.map(|declared| declared.value.parts()).or(stored), &self.options) {
-            (Some(parts), options) if subject.declared.is_some() || parts.declared => parts.format.or(options),
-            (Some(parts), options) => options.or(&parts.format),
-            (None, options) => options.clone(),
+        let declared = subject.declared.map(|declared| declared.value.parts());
+        let options = match (declared.or(stored.filter(|stored| stored.declared)), stored) {
+            (Some(declared), _) => declared.format.or(&self.options),
+            (None, Some(stored)) => self.options.or(&stored.format),
+            (None, None) => self.options.clone(),
         };
         let mut digests = Vec::new();
         for &file in &subject.files {
@@ -269,7 +271,7 @@ impl TablePlanner {
         };
         let selected = Selected::of(&table, loads, &digests);
         self.refuse_known(&selected, findings);
-        let (known_rows, known_refused) = (selected.known_rows(), selected.known_refused());
+        let known = selected.known_rows();
         let mut contents = Vec::new();
         for (file, digest) in selected.pending {
             check_options(&options).map_err(|message| {
@@ -283,10 +285,10 @@ impl TablePlanner {
         let choices = vec![None; table.columns().len()];
         let declared_at = subject.declared.map(|declared| declared.location.clone());
         let files = subject.files;
-        Ok(PlannedTable { table, before, declared_at, files, contents, known_rows, known_refused, choices })
+        Ok(PlannedTable { table, before, declared_at, files, contents, known, choices })
     }
 
-    /// Refuses files that are not loaded again, and of which rows were refused when they were loaded.
+    /// Refuses each known file that had refused rows when it was loaded.
     fn refuse_known(&self, selected: &Selected<'_>, findings: &mut Findings) {
         for (file, content) in selected.known.iter().filter(|(_, content)| content.refused_count > 0) {
             let (rows, were) = if content.refused_count == 1 { ("row", "was") } else { ("rows", "were") };
@@ -360,7 +362,7 @@ impl TablePlanner {
         };
         let selected = Selected::of(&table, loads, digests);
         self.refuse_known(&selected, findings);
-        let (known_rows, known_refused) = (selected.known_rows(), selected.known_refused());
+        let known = selected.known_rows();
         let mut contents = Vec::new();
         for (file, digest, analysis) in analysed {
             if !selected.pending.contains(&(file, digest)) {
@@ -373,7 +375,7 @@ impl TablePlanner {
         }
         let files = subject.files.clone();
         let (declared_at, choices) = (None, chosen.choices);
-        Ok(PlannedTable { table, before, declared_at, files, contents, known_rows, known_refused, choices })
+        Ok(PlannedTable { table, before, declared_at, files, contents, known, choices })
     }
 
     /// The columns of a file, and whether its format leaves out columns without values.
@@ -436,17 +438,6 @@ impl TablePlanner {
             }
         }
     }
-}
-
-/// The digest of the rows of a file: other options may choose other rows of the same content.
-fn digest_of_rows(content: ContentDigest, options: &ReadOptions) -> ContentDigest {
-    if options.sheet.is_none() && !options.no_header {
-        return content;
-    }
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&content.0).update(&[u8::from(options.no_header), u8::from(options.sheet.is_some())]);
-    hasher.update(options.sheet.as_deref().unwrap_or_default().as_bytes());
-    ContentDigest(*hasher.finalize().as_bytes())
 }
 
 /// The declarations by name. Of two that differ, the first is kept and the other one refused.

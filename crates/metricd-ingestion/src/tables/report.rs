@@ -7,6 +7,7 @@ use metricd_repository::{Changes, KeyConflict, MAX_REFUSED_ROWS, TableChanges, T
 
 use super::changes::describe;
 use super::file::TableFile;
+use super::known::KnownRows;
 use super::planned::PlannedTable;
 use super::rows::FoundRows;
 use crate::Reason;
@@ -25,8 +26,8 @@ pub(crate) fn report_tables(
     let mut tables = Vec::new();
     for table in planned {
         let stored = changes.tables.get(table.table.name()).unwrap_or(&unchanged);
-        let (read, refused) = (table.known_rows + table.known_refused, table.known_refused);
-        let mut counts = RowCounts { read, refused, ..RowCounts::default() };
+        let KnownRows { stored: known, refused } = table.known;
+        let mut counts = RowCounts { read: known + refused, refused, ..RowCounts::default() };
         for index in 0..table.contents.len() {
             if let Some(rows) = found.remove(&(table.table.name().clone(), index)) {
                 counts.read += rows.read;
@@ -36,7 +37,7 @@ pub(crate) fn report_tables(
         }
         counts.added = stored.rows.added;
         counts.changed = stored.rows.changed;
-        counts.unchanged = stored.rows.unchanged + table.known_rows;
+        counts.unchanged = stored.rows.unchanged + known;
         counts.repeated = stored.rows.repeated;
         counts.removed = stored.rows.removed;
         counts.refused += stored.rows.refused;

@@ -247,7 +247,7 @@ impl TableState {
         changes
     }
 
-    /// Loads rows of contents, each of which has so many rows in all.
+    /// Loads the rows of these contents. `read` is the number of rows of each content, with those that were refused.
     fn load(
         &mut self,
         table: &Table,
